@@ -1,0 +1,87 @@
+# Everything that is run by hand or by .ci/run, by name. `make` alone prints this list.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GO       ?= go
+BIN      ?= bin/stampede
+FUZZTIME ?= 30s
+BENCH    ?= .
+BENCHTIME ?= 1s
+COUNT    ?= 1
+PKG      ?= ./...
+IMAGE    ?= stampede
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+FIND_GO  := find . \( -name .git -o -name node_modules \) -prune -o -name
+
+.PHONY: help build test race lint fmt spec floors fuzz interop interop-gostomp interop-stompjs bench peers cover image clean
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## Build the static binary bin/stampede
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/stampede
+
+test: ## Run all tests (PKG=./broker/... for some)
+	$(GO) test $(PKG)
+
+race: ## Run all tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race $(PKG)
+
+lint: ## Check formatting, go vet, staticcheck
+	@unformatted=$$($(FIND_GO) '*.go' -print | xargs gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+fmt: ## Format all Go files
+	$(FIND_GO) '*.go' -print | xargs gofmt -w
+
+spec: ## List the clauses of the STOMP specification by lines of code and tests; fail where code has a clause without a test
+	@{ $(FIND_GO) '*.go' -print | xargs grep -oHE '\[STOMP1[0-2] §[^]]+\]' || true; } | \
+	awk '{ at = index($$0, "[STOMP"); file = substr($$0, 1, at - 2); clause = substr($$0, at); seen[clause] = 1; \
+	       if (file ~ /_test\.go$$/) tests[clause]++; else code[clause]++ } \
+	     END { for (c in seen) printf "%s\t%d\t%d\n", c, code[c], tests[c] }' | sort | \
+	awk -F '\t' 'BEGIN { printf "%-48s %5s %6s\n", "clause", "code", "tests" } \
+	     { printf "%-48s %5d %6d%s\n", $$1, $$2, $$3, ($$2 && !$$3) ? "   <- no test" : ""; if ($$2 && !$$3) bad++ } \
+	     END { if (bad) { printf "%d clauses without a test: give each a subtest that carries its tag\n", bad; exit 1 } }'
+
+floors: ## Print the import graph by floor and check the walls of the house
+	$(GO) test -count=1 -v -run '^Test' .
+
+fuzz: ## Run every fuzz target for FUZZTIME in turn (FUZZTIME=30s)
+	@{ $(FIND_GO) '*_test.go' -print | xargs grep -HoE '^func Fuzz[A-Za-z0-9_]*' || true; } | sort | \
+	while IFS=: read -r file function; do \
+		target=$${function#func }; \
+		echo "== $$(dirname "$$file") $$target $(FUZZTIME)"; \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")" </dev/null; \
+	done
+
+interop: interop-gostomp interop-stompjs ## Run the public clients against a freshly built broker
+
+interop-gostomp: ## Run go-stomp (Go) against a freshly built broker
+	$(GO) test -count=1 ./interop/gostomp/...
+
+interop-stompjs: ## Run stompjs (Node.js) against a freshly built broker
+	cd interop/stompjs && npm ci --no-audit --no-fund --loglevel=error && npm test
+
+bench: ## Run the benchmarks, in the form that benchstat reads (BENCH=, PKG=, COUNT=10)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(COUNT) $(PKG)
+
+peers: build ## Run `stampede bench` against brokers that are already up: PEERS="stampede=tcp://127.0.0.1:61613 other=tcp://..."
+	@if [ -z "$(PEERS)" ]; then echo 'say which: make peers PEERS="name=tcp://host:port name=tcp://host:port"'; exit 2; fi
+	@for peer in $(PEERS); do echo "== $${peer%%=*}"; ./$(BIN) bench --url "$${peer#*=}" $(BENCHARGS); done
+
+cover: ## Run all tests with coverage and print it by function; coverage.html shows the lines
+	$(GO) test -coverprofile=coverage.out -coverpkg=./... $(PKG)
+	$(GO) tool cover -html=coverage.out -o coverage.html
+	$(GO) tool cover -func=coverage.out | tail -1
+
+image: ## Build the container image (IMAGE=, BASE_BUILD=, BASE_RUN=)
+	docker build -t $(IMAGE):$(VERSION) --build-arg VERSION=$(VERSION) \
+		$(if $(BASE_BUILD),--build-arg BASE_BUILD=$(BASE_BUILD)) $(if $(BASE_RUN),--build-arg BASE_RUN=$(BASE_RUN)) .
+
+clean: ## Remove what was built, and nothing else
+	rm -rf bin coverage.out coverage.html interop/stompjs/bin interop/stompjs/node_modules

@@ -1,0 +1,664 @@
+package brokertest
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"stampede/broker"
+)
+
+// This file holds an oracle: the rules of queues, user destinations, sessions and nodes in the plainest way,
+// with one list of messages a queue and a search for every question. It knows no records, and policies by exact name only.
+
+// Model is the oracle's state.
+type Model struct {
+	next    broker.Seq
+	clock   broker.Instant
+	opened  int // subscriptions ever opened
+	queues  map[string]*modelQueue
+	users   map[string]*modelUser
+	subs    []*modelSub // open ones, in the order of opening
+	clients []*modelSession
+	nodes   map[broker.NodeID]*modelNode
+	rules   map[string]broker.Policy
+	touched []string // queues to look after at the end of the event
+	effects []broker.Effect
+}
+
+type modelNode struct {
+	incarnation, lastN uint64
+	lost               bool
+}
+
+type modelSession struct {
+	node   broker.NodeID
+	number uint64
+	user   string
+}
+
+type modelSub struct {
+	opening int
+	session *modelSession
+	number  uint64
+	dest    string
+	queue   bool
+	mode    broker.AckMode
+	credit  int
+	bytes   int64
+	lastTag uint64
+	at      broker.Instant
+}
+
+type modelQueue struct {
+	messages []*modelMessage // by place
+	cursor   int
+}
+
+type modelMessage struct {
+	place, body                   broker.Seq
+	size                          int64
+	expiresAt                     broker.Instant
+	deliveries, failures, returns int64
+	redelivered                   bool
+	owner                         *modelSub
+	tag                           uint64
+	at                            broker.Instant
+	reason, from                  string
+	count                         uint32
+}
+
+type modelUser struct {
+	user    string
+	covered broker.Seq
+	waiting []modelWaiting
+}
+
+type modelWaiting struct {
+	seq broker.Seq
+	at  broker.Instant
+}
+
+// NewModel returns the oracle before the first event.
+func NewModel() *Model {
+	return &Model{
+		next: 1, queues: make(map[string]*modelQueue), users: make(map[string]*modelUser),
+		nodes: make(map[broker.NodeID]*modelNode), rules: make(map[string]broker.Policy),
+	}
+}
+
+// Next returns the place of the next event.
+func (m *Model) Next() broker.Seq { return m.next }
+
+// Apply folds an event and returns what must follow from it. Messages must come unstamped.
+func (m *Model) Apply(e broker.Event) []broker.Effect {
+	m.effects, m.touched = nil, nil
+	if !m.admit(e) {
+		return m.effects
+	}
+	m.clock = max(m.clock, e.At)
+	first := m.next
+	m.next++
+	if refusal := m.fold(e, first); refusal != broker.RefusedNone {
+		m.next = first + 1
+		return []broker.Effect{{Kind: broker.EffectRefused, Refusal: refusal}}
+	}
+	for _, name := range m.touched {
+		m.lookAfter(name)
+	}
+	return m.effects
+}
+
+func (m *Model) admit(e broker.Event) bool {
+	o := e.Origin
+	if o.Node.IsZero() {
+		return true
+	}
+	gap := func(kind broker.EffectKind, wanted uint64) bool {
+		m.effects = []broker.Effect{{Kind: kind, Node: o.Node, Incarnation: o.Incarnation, Tag: o.N, Seq: broker.Seq(wanted)}}
+		return false
+	}
+	n := m.nodes[o.Node]
+	if _, ok := e.Fact.(broker.NodeStarted); ok && (n == nil || o.Incarnation > n.incarnation) {
+		return o.N == 1 || gap(broker.EffectGap, 0)
+	}
+	if n == nil || n.lost || n.incarnation != o.Incarnation {
+		return gap(broker.EffectGap, 0)
+	}
+	if o.N <= n.lastN {
+		return gap(broker.EffectDuplicate, 0)
+	}
+	if o.N != n.lastN+1 {
+		return gap(broker.EffectGap, n.lastN+1)
+	}
+	n.lastN++
+	return true
+}
+
+func (m *Model) fold(e broker.Event, first broker.Seq) broker.Refusal {
+	node := e.Origin.Node
+	switch f := e.Fact.(type) {
+	case broker.MessageSent:
+		if refusal := m.refuseMessage(f.Message, 0); refusal != broker.RefusedNone {
+			return refusal
+		}
+		m.store(f.Message, first)
+	case broker.NodeStarted:
+		if n := m.nodes[node]; n != nil && n.incarnation == e.Origin.Incarnation {
+			return broker.RefusedInvalid
+		}
+		m.closeNode(node)
+		m.nodes[node] = &modelNode{incarnation: e.Origin.Incarnation, lastN: 1}
+		m.effects = append(m.effects, broker.Effect{Kind: broker.EffectNodeStarted, Node: node, Incarnation: e.Origin.Incarnation})
+	case broker.NodeLost:
+		if n := m.nodes[f.Node]; n != nil && n.incarnation == f.Incarnation && !n.lost {
+			n.lost = true
+			m.effects = append(m.effects, broker.Effect{Kind: broker.EffectNodeLost, Node: f.Node, Incarnation: f.Incarnation})
+			m.closeNode(f.Node)
+		}
+	case broker.SessionOpened:
+		if m.session(node, f.Session) != nil {
+			return broker.RefusedDuplicateSession
+		}
+		c := &modelSession{node, f.Session, f.User}
+		m.clients = append(m.clients, c)
+		m.sessionEffect(broker.EffectSessionOpened, c)
+	case broker.SessionClosed:
+		c := m.session(node, f.Session)
+		if c == nil {
+			return broker.RefusedUnknownSession
+		}
+		m.closeSession(c)
+	case broker.SubscriptionOpened:
+		return m.subscribe(f, node)
+	case broker.SubscriptionClosed:
+		sub := m.sub(node, f.Sub)
+		if sub == nil {
+			return broker.RefusedUnknownSubscription
+		}
+		m.unsubscribe(sub, false)
+	case broker.DeliverySettled:
+		if m.gone(node, f) {
+			return broker.RefusedDeliveryGone
+		}
+		m.settle(node, f)
+	case broker.UserCovered:
+		if sub := m.sub(node, f.Sub); sub != nil && !sub.queue {
+			m.cover(m.users[sub.dest], min(f.UpTo, first))
+		} else {
+			m.stale(node, f.Sub, 0, 1)
+		}
+	case broker.TransactionCommitted:
+		return m.commit(f, node, first)
+	case broker.PolicyChanged:
+		m.rules[f.Pattern] = f.Policy
+		m.effects = append(m.effects, broker.Effect{Kind: broker.EffectPolicyChanged, Dest: f.Pattern})
+	case broker.TimeAdvanced:
+		m.advance()
+	}
+	return broker.RefusedNone
+}
+
+func (m *Model) policy(dest string) broker.Policy {
+	p := broker.DefaultPolicy(dest)
+	r := m.rules[dest]
+	set := func(bit broker.PolicyField, to *int64, from int64) {
+		if r.Set&bit != 0 {
+			*to = from
+		}
+	}
+	set(broker.PolicyMaxDepth, &p.MaxDepth, r.MaxDepth)
+	set(broker.PolicyAckTimeout, &p.AckTimeoutMillis, r.AckTimeoutMillis)
+	set(broker.PolicyMaxDeliveries, &p.MaxDeliveries, r.MaxDeliveries)
+	set(broker.PolicyMaxReturns, &p.MaxReturns, r.MaxReturns)
+	set(broker.PolicyUserWaitingMessages, &p.UserWaitingMessages, r.UserWaitingMessages)
+	set(broker.PolicyUserWaitingAge, &p.UserWaitingAgeMillis, r.UserWaitingAgeMillis)
+	return p
+}
+
+func (m *Model) refuseMessage(msg *broker.Message, added int64) broker.Refusal {
+	if msg.Kind == broker.KindQueue {
+		depth := added
+		if q := m.queues[msg.Dest]; q != nil {
+			depth += int64(len(q.messages))
+		}
+		if depth >= m.policy(msg.Dest).MaxDepth {
+			return broker.RefusedQueueFull
+		}
+	}
+	return broker.RefusedNone
+}
+
+func (m *Model) store(msg *broker.Message, seq broker.Seq) {
+	m.effects = append(m.effects, broker.Effect{Kind: broker.EffectStored, Seq: seq, Dest: msg.Dest})
+	switch msg.Kind {
+	case broker.KindQueue:
+		m.enqueue(msg.Dest, &modelMessage{place: seq, body: seq, size: int64(msg.Size()), expiresAt: msg.ExpiresAt})
+	case broker.KindUser:
+		u := m.user(msg.Dest, msg.User)
+		u.waiting = append(u.waiting, modelWaiting{seq, m.clock})
+		if over := int64(len(u.waiting)) - m.policy(msg.Dest).UserWaitingMessages; over > 0 {
+			m.giveWay(msg.Dest, int(over))
+		}
+	}
+}
+
+func (m *Model) user(dest, user string) *modelUser {
+	if m.users[dest] == nil {
+		m.users[dest] = &modelUser{user: user}
+	}
+	return m.users[dest]
+}
+
+func (m *Model) giveWay(dest string, n int) {
+	u := m.users[dest]
+	last := u.waiting[n-1].seq
+	m.cover(u, last)
+	if len(m.subsOf(dest)) == 0 {
+		m.effects = append(m.effects, broker.Effect{Kind: broker.EffectDropped, Dest: dest, User: u.user, Seq: last, Count: uint32(n)})
+	}
+}
+
+func (m *Model) cover(u *modelUser, upTo broker.Seq) {
+	u.covered = max(u.covered, upTo)
+	u.waiting = slices.DeleteFunc(u.waiting, func(w modelWaiting) bool { return w.seq <= u.covered })
+}
+
+func (m *Model) enqueue(dest string, msg *modelMessage) {
+	if m.queues[dest] == nil {
+		m.queues[dest] = &modelQueue{}
+	}
+	q := m.queues[dest]
+	q.messages = append(q.messages, msg)
+	m.touch(dest)
+}
+
+func (m *Model) touch(dest string) {
+	if !slices.Contains(m.touched, dest) {
+		m.touched = append(m.touched, dest)
+	}
+}
+
+func (m *Model) session(node broker.NodeID, number uint64) *modelSession {
+	for _, c := range m.clients {
+		if c.node == node && c.number == number {
+			return c
+		}
+	}
+	return nil
+}
+
+func (m *Model) sub(node broker.NodeID, number uint64) *modelSub {
+	for _, sub := range m.subs {
+		if sub.session.node == node && sub.number == number {
+			return sub
+		}
+	}
+	return nil
+}
+
+func (m *Model) subsOf(dest string) []*modelSub {
+	var subs []*modelSub
+	for _, sub := range m.subs {
+		if sub.dest == dest {
+			subs = append(subs, sub)
+		}
+	}
+	return subs
+}
+
+func (m *Model) sessionEffect(kind broker.EffectKind, c *modelSession) {
+	e := broker.Effect{Kind: kind, Node: c.node, Incarnation: m.nodes[c.node].incarnation, Session: c.number, User: c.user}
+	m.effects = append(m.effects, e)
+}
+
+func (m *Model) subscribe(f broker.SubscriptionOpened, node broker.NodeID) broker.Refusal {
+	c := m.session(node, f.Session)
+	if c == nil {
+		return broker.RefusedUnknownSession
+	}
+	if m.sub(node, f.Sub) != nil {
+		return broker.RefusedDuplicateSubscription
+	}
+	m.opened++
+	sub := &modelSub{
+		opening: m.opened, session: c, number: f.Sub, dest: f.Dest, queue: f.Kind == broker.KindQueue,
+		mode: f.Mode, credit: max(int(f.Credit), 1), bytes: 8 << 20, at: m.clock,
+	}
+	if f.CreditBytesSet && f.CreditBytes >= 0 {
+		sub.bytes = f.CreditBytes
+	}
+	if sub.queue {
+		if m.queues[f.Dest] == nil {
+			m.queues[f.Dest] = &modelQueue{}
+		}
+		m.touch(f.Dest)
+	} else {
+		others := m.subsOf(f.Dest)
+		u := m.user(f.Dest, f.User)
+		start := f.Position
+		if start == 0 {
+			start = m.next
+			if len(u.waiting) > 0 && (len(others) == 0 || m.clock-others[0].at < 30_000) {
+				start = u.waiting[0].seq
+			}
+		}
+		e := broker.Effect{Kind: broker.EffectUserPosition, Node: node, Incarnation: m.nodes[node].incarnation, Session: c.number, Sub: f.Sub, Seq: start, Dest: f.Dest, User: f.User}
+		m.effects = append(m.effects, e)
+	}
+	m.subs = append(m.subs, sub)
+	return broker.RefusedNone
+}
+
+// held returns a subscription's unsettled messages by tag.
+func (m *Model) held(sub *modelSub) []*modelMessage {
+	var held []*modelMessage
+	if q := m.queues[sub.dest]; q != nil {
+		for _, msg := range q.messages {
+			if msg.owner == sub {
+				held = append(held, msg)
+			}
+		}
+	}
+	slices.SortFunc(held, func(a, b *modelMessage) int { return cmp.Compare(a.tag, b.tag) })
+	return held
+}
+
+func (m *Model) unsubscribe(sub *modelSub, lost bool) {
+	m.subs = slices.DeleteFunc(m.subs, func(other *modelSub) bool { return other == sub })
+	if !sub.queue {
+		return
+	}
+	m.touch(sub.dest)
+	for _, msg := range m.held(sub) {
+		if lost {
+			msg.returns++
+		}
+		if most := m.policy(sub.dest).MaxReturns; lost && most > 0 && msg.returns > most {
+			m.giveBack(sub.dest, msg, "max-returns")
+		} else {
+			m.giveBack(sub.dest, msg, "")
+		}
+	}
+}
+
+// giveBack lets a message wait again or, for a reason, makes it a dead letter.
+func (m *Model) giveBack(dest string, msg *modelMessage, reason string) {
+	m.touch(dest)
+	if reason == "" || strings.HasPrefix(dest, "/queue/dlq.") {
+		msg.owner, msg.redelivered = nil, true
+		return
+	}
+	m.drop(dest, msg)
+	to := "/queue/dlq." + strings.TrimPrefix(dest, "/queue/")
+	letter := &modelMessage{place: m.next, body: msg.body, size: msg.size, reason: reason, from: dest, count: uint32(msg.deliveries)}
+	m.next++
+	m.enqueue(to, letter)
+	e := broker.Effect{Kind: broker.EffectDeadLettered, Seq: letter.place, Body: letter.body, Dest: to, From: dest, Reason: reason, Count: letter.count}
+	m.effects = append(m.effects, e)
+}
+
+func (m *Model) drop(dest string, msg *modelMessage) {
+	q := m.queues[dest]
+	q.messages = slices.DeleteFunc(q.messages, func(other *modelMessage) bool { return other == msg })
+	m.touch(dest)
+}
+
+func (m *Model) closeSession(c *modelSession) {
+	for _, sub := range slices.Clone(m.subs) {
+		if sub.session == c {
+			m.unsubscribe(sub, true)
+		}
+	}
+	m.clients = slices.DeleteFunc(m.clients, func(other *modelSession) bool { return other == c })
+	m.sessionEffect(broker.EffectSessionClosed, c)
+}
+
+func (m *Model) closeNode(node broker.NodeID) {
+	var mine []*modelSession
+	for _, c := range m.clients {
+		if c.node == node {
+			mine = append(mine, c)
+		}
+	}
+	slices.SortFunc(mine, func(a, b *modelSession) int { return cmp.Compare(a.number, b.number) })
+	for _, c := range mine {
+		m.closeSession(c)
+	}
+}
+
+// live returns the message that a tag of a subscription means.
+func (m *Model) live(node broker.NodeID, number, tag uint64) (*modelSub, *modelMessage) {
+	sub := m.sub(node, number)
+	if sub == nil || !sub.queue {
+		return sub, nil
+	}
+	for _, msg := range m.held(sub) {
+		if msg.tag == tag {
+			return sub, msg
+		}
+	}
+	return sub, nil
+}
+
+func (m *Model) gone(node broker.NodeID, f broker.DeliverySettled) bool {
+	_, msg := m.live(node, f.Sub, f.To)
+	return f.Strict && msg == nil
+}
+
+func (m *Model) settle(node broker.NodeID, f broker.DeliverySettled) {
+	sub, last := m.live(node, f.Sub, f.To)
+	settled := uint64(0)
+	if sub != nil && sub.queue {
+		m.touch(sub.dest)
+		for _, msg := range m.held(sub) {
+			if msg.tag >= f.From && msg.tag <= f.To {
+				settled++
+				m.end(sub.dest, msg, f.Outcome)
+			}
+		}
+	}
+	switch {
+	case f.From == 0 && last == nil:
+		m.stale(node, f.Sub, f.To, 1)
+	case f.From > 0 && settled < f.To-f.From+1:
+		m.stale(node, f.Sub, f.To, uint32(f.To-f.From+1-settled))
+	}
+}
+
+func (m *Model) end(dest string, msg *modelMessage, outcome broker.Outcome) {
+	switch outcome {
+	case broker.Acked, broker.Taken:
+		m.drop(dest, msg)
+	case broker.Rejected:
+		m.giveBack(dest, msg, "rejected")
+	case broker.Requeued:
+		msg.failures++
+		if most := m.policy(dest).MaxDeliveries; most > 0 && msg.failures >= most {
+			m.giveBack(dest, msg, "max-deliveries")
+		} else {
+			m.giveBack(dest, msg, "")
+		}
+	}
+}
+
+func (m *Model) stale(node broker.NodeID, sub, tag uint64, n uint32) {
+	e := broker.Effect{Kind: broker.EffectStaleSettle, Node: node, Incarnation: m.nodes[node].incarnation, Sub: sub, Tag: tag, Count: n}
+	m.effects = append(m.effects, e)
+}
+
+func (m *Model) commit(f broker.TransactionCommitted, node broker.NodeID, first broker.Seq) broker.Refusal {
+	added := make(map[string]int64)
+	messages := broker.Seq(0)
+	for _, action := range f.Actions {
+		switch a := action.(type) {
+		case broker.MessageSent:
+			if refusal := m.refuseMessage(a.Message, added[a.Message.Dest]); refusal != broker.RefusedNone {
+				return refusal
+			}
+			added[a.Message.Dest]++
+			messages++
+		case broker.DeliverySettled:
+			if m.gone(node, a) {
+				return broker.RefusedDeliveryGone
+			}
+			if sub, msg := m.live(node, a.Sub, a.To); msg != nil && a.From == a.To && a.Outcome != broker.Requeued {
+				added[sub.dest]--
+			}
+		}
+	}
+	m.next = first + max(messages, 1)
+	for _, action := range f.Actions {
+		if a, ok := action.(broker.MessageSent); ok {
+			m.store(a.Message, first)
+			first++
+		}
+	}
+	for _, action := range f.Actions {
+		if a, ok := action.(broker.DeliverySettled); ok {
+			m.settle(node, a)
+		}
+	}
+	return broker.RefusedNone
+}
+
+// NextDue returns when TimeAdvanced has something to do.
+func (m *Model) NextDue() (broker.Instant, bool) {
+	var dues []broker.Instant
+	for dest, q := range m.queues {
+		for _, msg := range q.messages {
+			timeout := broker.Instant(m.policy(dest).AckTimeoutMillis)
+			if msg.owner != nil && msg.owner.mode != broker.AckAuto && timeout > 0 {
+				dues = append(dues, msg.at+timeout)
+			}
+			if msg.owner == nil && msg.expiresAt > 0 {
+				dues = append(dues, msg.expiresAt)
+			}
+		}
+	}
+	for dest, u := range m.users {
+		if age := broker.Instant(m.policy(dest).UserWaitingAgeMillis); len(u.waiting) > 0 && age > 0 {
+			dues = append(dues, u.waiting[0].at+age)
+		}
+	}
+	if len(dues) == 0 {
+		return 0, false
+	}
+	return slices.Min(dues), true
+}
+
+func (m *Model) advance() {
+	type timeout struct {
+		msg *modelMessage
+		at  broker.Instant
+		sub *modelSub
+	}
+	var late []timeout
+	for dest, q := range m.queues {
+		limit := broker.Instant(m.policy(dest).AckTimeoutMillis)
+		for _, msg := range q.messages {
+			if msg.owner != nil && msg.owner.mode != broker.AckAuto && limit > 0 && msg.at+limit <= m.clock {
+				late = append(late, timeout{msg, msg.at + limit, msg.owner})
+			}
+		}
+	}
+	slices.SortFunc(late, func(a, b timeout) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.sub.opening, b.sub.opening), cmp.Compare(a.msg.tag, b.msg.tag))
+	})
+	for _, l := range late {
+		m.end(l.sub.dest, l.msg, broker.Requeued)
+	}
+	for dest, q := range m.queues {
+		m.expire(dest, q)
+	}
+	for dest, u := range m.users {
+		age := broker.Instant(m.policy(dest).UserWaitingAgeMillis)
+		n := 0
+		for n < len(u.waiting) && age > 0 && u.waiting[n].at+age <= m.clock {
+			n++
+		}
+		if n > 0 {
+			m.giveWay(dest, n)
+		}
+	}
+}
+
+// expire drops what waits past its time, the earliest first.
+func (m *Model) expire(dest string, q *modelQueue) {
+	var over []*modelMessage
+	for _, msg := range q.messages {
+		if msg.owner == nil && msg.expiresAt > 0 && msg.expiresAt <= m.clock {
+			over = append(over, msg)
+		}
+	}
+	slices.SortFunc(over, func(a, b *modelMessage) int {
+		return cmp.Or(cmp.Compare(a.expiresAt, b.expiresAt), cmp.Compare(a.place, b.place))
+	})
+	for _, msg := range over {
+		m.expired(dest, msg)
+	}
+}
+
+func (m *Model) expired(dest string, msg *modelMessage) {
+	m.effects = append(m.effects, broker.Effect{Kind: broker.EffectExpired, Seq: msg.place, Body: msg.place, Dest: dest})
+	m.drop(dest, msg)
+}
+
+// lookAfter delivers what waits while somebody has credit.
+func (m *Model) lookAfter(dest string) {
+	q := m.queues[dest]
+	for {
+		var first *modelMessage
+		for _, msg := range q.messages {
+			if msg.owner == nil {
+				first = msg
+				break
+			}
+		}
+		sub := m.turn(dest, q.cursor)
+		if first == nil || sub == nil {
+			break
+		}
+		if first.expiresAt > 0 && first.expiresAt <= m.clock {
+			m.expired(dest, first)
+			continue
+		}
+		m.deliver(dest, q, first, sub)
+	}
+	if len(q.messages) == 0 && len(m.subsOf(dest)) == 0 {
+		delete(m.queues, dest)
+	}
+}
+
+// turn returns the next subscription with credit after the one that was served last.
+func (m *Model) turn(dest string, cursor int) *modelSub {
+	var first *modelSub
+	for _, sub := range m.subsOf(dest) {
+		held, bytes := m.held(sub), int64(0)
+		for _, msg := range held {
+			bytes += msg.size
+		}
+		if len(held) > 0 && (len(held) >= sub.credit || bytes >= sub.bytes) {
+			continue
+		}
+		if sub.opening > cursor {
+			return sub
+		}
+		if first == nil {
+			first = sub
+		}
+	}
+	return first
+}
+
+func (m *Model) deliver(dest string, q *modelQueue, msg *modelMessage, sub *modelSub) {
+	q.cursor = sub.opening
+	sub.lastTag++
+	msg.owner, msg.tag, msg.at = sub, sub.lastTag, m.clock
+	msg.deliveries++
+	m.effects = append(m.effects, broker.Effect{
+		Kind: broker.EffectDelivered, Node: sub.session.node, Incarnation: m.nodes[sub.session.node].incarnation, Session: sub.session.number,
+		Sub: sub.number, Tag: sub.lastTag, Seq: msg.place, Body: msg.body, Dest: dest, Attempt: uint32(msg.deliveries), Redelivered: msg.redelivered,
+		Reason: msg.reason, From: msg.from, Count: msg.count,
+	})
+}

@@ -1,0 +1,216 @@
+package gateway
+
+import (
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"stampede/broker"
+	"stampede/cluster"
+	"stampede/stomp"
+	"stampede/stomp/server"
+)
+
+// This file is the gateway itself: what all sessions of the node share.
+
+// Gateway implements server.Backend and cluster.Performer.
+type Gateway struct {
+	node   *cluster.Node
+	logger *slog.Logger
+	start  time.Time
+	self   broker.NodeID
+	prefix string // of session ids
+
+	sessions      atomic.Uint64 // numbers given out
+	subscriptions atomic.Uint64
+	unloggedCount atomic.Uint64
+	policyCount   atomic.Uint64
+	policies      atomic.Pointer[broker.PolicyTable]
+	lastMIME      atomic.Pointer[string]
+
+	router    *router
+	refillers sync.Pool
+	stats     Stats
+
+	mu     sync.RWMutex
+	queues map[uint64]*queueSub // by number; guarded by mu
+	users  map[uint64]*topicSub // by number; guarded by mu
+
+	// Of the fold's goroutine.
+	encoder   encoder
+	wakes     wakeList
+	delivered uint64
+
+	noticeMu    sync.Mutex // one notice of the broker at a time
+	noticeWakes wakeList   // guarded by noticeMu
+}
+
+var (
+	_ server.Backend    = (*Gateway)(nil)
+	_ cluster.Performer = (*Gateway)(nil)
+)
+
+// New makes the gateway of a node. It starts nothing: the node calls it from Run.
+func New(node *cluster.Node, logger *slog.Logger) *Gateway {
+	g := &Gateway{
+		node: node, logger: logger.With("component", "gateway"), start: time.Now(), self: node.ID(),
+		router: newRouter(), refillers: newRefillers(), queues: map[uint64]*queueSub{}, users: map[uint64]*topicSub{},
+	}
+	g.stats.Processing = newProcessing()
+	g.setPolicies(broker.PolicyTable{})
+	return g
+}
+
+// Open implements server.Backend.
+func (g *Gateway) Open(s *server.Session) (string, server.Link, *stomp.ProtocolError) {
+	number := g.sessions.Add(1)
+	identity := s.Identity()
+	l := &link{
+		gateway: g, session: s, version: s.Version(), number: number, user: identity.User,
+		topics: map[string]*topicSub{}, queues: map[string]*queueSub{}, numbers: map[uint64]string{},
+		unblock: make(chan struct{}, 1),
+	}
+	l.propose(broker.SessionOpened{
+		Session: number, User: identity.User, Service: identity.Service, RemoteAddr: s.RemoteAddr(),
+	}, cluster.Ticket{Kind: ticketQuiet})
+	id := fmt.Sprintf("%s-%d-%d", g.self, g.node.Incarnation(), number)
+	return id, l, nil
+}
+
+// forget takes everything of a session out of the node's tables.
+func (g *Gateway) forget(l *link) {
+	for _, s := range l.topics {
+		l.dropTopic(s)
+	}
+	g.mu.Lock()
+	for _, s := range l.queues {
+		delete(g.queues, s.number)
+	}
+	g.mu.Unlock()
+	for _, s := range l.queues {
+		s.close()
+	}
+	if l.received > 0 {
+		g.stats.Received.Add(l.received)
+		l.received = 0
+	}
+}
+
+func (g *Gateway) addQueue(s *queueSub) {
+	g.mu.Lock()
+	g.queues[s.number] = s
+	g.mu.Unlock()
+}
+
+func (g *Gateway) removeQueue(s *queueSub) {
+	g.mu.Lock()
+	delete(g.queues, s.number)
+	g.mu.Unlock()
+}
+
+func (g *Gateway) queue(number uint64) *queueSub {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.queues[number]
+}
+
+func (g *Gateway) addUser(s *topicSub) {
+	g.mu.Lock()
+	g.users[s.number] = s
+	g.mu.Unlock()
+}
+
+func (g *Gateway) removeUser(s *topicSub) {
+	g.mu.Lock()
+	delete(g.users, s.number)
+	g.mu.Unlock()
+}
+
+func (g *Gateway) userSub(number uint64) *topicSub {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.users[number]
+}
+
+// Subscriptions tells how many subscriptions to topics, queues and user destinations this node holds.
+func (g *Gateway) Subscriptions() (topics, queues, users int) {
+	g.router.mu.RLock()
+	topics = len(g.router.patterns)
+	for _, t := range g.router.routes {
+		topics += len(t.exact)
+	}
+	g.router.mu.RUnlock()
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return topics - len(g.users), len(g.queues), len(g.users)
+}
+
+// now is the node's clock: for unlogged messages, relative expiry and statistics only.
+func (g *Gateway) now() time.Time { return time.Now() }
+
+func (g *Gateway) nowInstant() broker.Instant { return broker.Instant(g.now().UnixMilli()) }
+
+// tick is the unit in which the age of a command is kept in its ticket.
+const tick = 10 * time.Microsecond
+
+// ticks is the time since the gateway's start in ticks, never 0.
+func (g *Gateway) ticks() int64 { return int64(time.Since(g.start)/tick) + 1 }
+
+// A ticket's Aux holds a subscription's number (SUBSCRIBE) or the command's size, and when it came.
+const (
+	auxBits = 28 // a command is at most 16 MiB and something
+	auxMask = 1<<auxBits - 1
+)
+
+func packAux(value uint64, begun int64) uint64 { return uint64(begun)<<auxBits | value&auxMask }
+
+func unpackAux(aux uint64) (value uint64, begun int64) { return aux & auxMask, int64(aux >> auxBits) }
+
+// unloggedID makes the message-id of an unlogged message: after the last logged one, so that it can be resumed after.
+func (g *Gateway) unloggedID() string {
+	b := make([]byte, 0, 40)
+	b = append(b, messageIDTag...)
+	b = strconv.AppendUint(b, uint64(g.node.Applied()), 10)
+	b = append(b, '.')
+	return string(strconv.AppendUint(b, g.unloggedCount.Add(1), 10))
+}
+
+// seqOf turns an asked position into the first offset to read; 0 when none was asked for.
+func (g *Gateway) seqOf(p position, dest string) (broker.Seq, *stomp.ProtocolError) {
+	switch {
+	case !p.given:
+		return 0, nil
+	case p.time:
+		seq, err := g.node.SeqAt(p.at)
+		if err != nil {
+			return 0, internalError(err)
+		}
+		return seq, nil
+	case p.last && dest != "":
+		_, last := g.node.Bounds(dest)
+		if last == 0 {
+			last = g.node.Applied() + 1
+		}
+		return last, nil
+	case p.last:
+		return 0, invalidHeader("x-stream-offset", "last needs one destination, not a pattern")
+	}
+	return p.from, nil
+}
+
+func internalError(err error) *stomp.ProtocolError {
+	return &stomp.ProtocolError{
+		Code: stomp.CodeInternalError, Severity: stomp.Fatal, Message: "internal error",
+		Detail: "The broker could not read its log: " + err.Error(),
+	}
+}
+
+func stopping() *stomp.ProtocolError {
+	return &stomp.ProtocolError{
+		Code: stomp.CodeOutcomeUnknown, Severity: stomp.Fatal, Message: "the node stops",
+		Detail: "This node stops. What was not receipted may or may not have taken effect; connect again and repeat it.",
+	}
+}

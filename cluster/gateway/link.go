@@ -1,0 +1,298 @@
+package gateway
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"stampede/broker"
+	"stampede/cluster"
+	"stampede/stomp"
+	"stampede/stomp/server"
+)
+
+// This file is one session's way into the broker: what it has waiting for the log, and what it owns.
+
+// A session may have this much waiting for the log; beyond it its socket is not read until answers come, and its
+// heart-beat deadline stands still (contract: what is promised, 9).
+const (
+	sessionCommandsMax = 1000
+	sessionBytesMax    = 1 << 20
+)
+
+// Kinds of tickets: what an outcome answers.
+const (
+	ticketQuiet       uint8 = iota // nobody waits for it
+	ticketSend                     // SEND, ACK, NACK or COMMIT
+	ticketSubscribe                // the SUBSCRIBE of the subscription whose number is in Aux
+	ticketUnsubscribe              // UNSUBSCRIBE
+	ticketPublish                  // Gateway.Publish
+)
+
+// link implements server.Link.
+type link struct {
+	gateway *Gateway
+	session *server.Session
+	version stomp.Version
+	number  uint64 // the session's, in facts
+	user    string
+
+	// Of the reading goroutine.
+	facts    []byte
+	tickets  []cluster.Ticket
+	message  broker.Message
+	headers  []byte
+	sentTo   string  // destination of the last SEND, as written
+	address  address // and what it means
+	encoder  encoder
+	wakes    wakeList
+	topics   map[string]*topicSub // by the client's subscription id
+	queues   map[string]*queueSub
+	numbers  map[uint64]string // subscription numbers to ids
+	begun    int64             // when the first command since the last Flush came, in gateway ticks
+	proposed uint64            // commands submitted or collected
+	bytes    uint64            // their bytes
+	received uint64            // frames not counted yet in the statistics
+	unlogged uint64            // deliveries of its unlogged messages not counted yet
+	loggedTo string            // destination of the last logged SEND
+	loggedAt uint64            // and how many commands had to be answered for it to be
+
+	// Between goroutines.
+	answered      atomic.Uint64
+	answeredBytes atomic.Uint64
+	blocked       atomic.Bool
+	unblock       chan struct{} // capacity 1
+	coverable     atomic.Bool   // covers is not empty
+
+	mu      sync.Mutex
+	marks   []mark      // deliveries in the outbox, in order; guarded by mu
+	covers  []mark      // user messages that the socket took; guarded by mu
+	lag     []*topicSub // lagging subscriptions; guarded by mu
+	waiting []*queueSub // queue subscriptions with pending deliveries; guarded by mu
+	tracks  bool        // the session reports writes; guarded by mu
+}
+
+var _ server.Link = (*link)(nil)
+
+// mark says which delivery the outbox's position end completes.
+type mark struct {
+	end  uint64
+	sub  uint64
+	tag  uint64
+	seq  broker.Seq
+	user bool
+}
+
+// sent tells whether this session sent a message.
+func (l *link) sent(m *broker.Message) bool {
+	return m.Session == l.number && m.Node == l.gateway.self
+}
+
+// add takes the ticket of a command whose fact was appended to l.facts, which had `before` bytes then.
+func (l *link) add(before int, t cluster.Ticket) {
+	if l.begun == 0 {
+		l.begun = l.gateway.ticks()
+	}
+	if t.Kind != ticketSubscribe { // a SUBSCRIBE's ticket has no room for its size, which is small
+		t.Aux = min(uint64(len(l.facts)-before), auxMask)
+		l.bytes += t.Aux
+	}
+	t.Owner = l
+	t.Aux = packAux(t.Aux, l.begun)
+	l.tickets = append(l.tickets, t)
+	l.proposed++
+	if l.waitingCommands() >= sessionCommandsMax || l.waitingBytes() >= sessionBytesMax || len(l.facts) >= submitBytes {
+		l.submit()
+		l.awaitRoom()
+	}
+}
+
+// submitBytes is how much a session collects before it submits although its socket has more.
+const submitBytes = 64 << 10
+
+func (l *link) waitingCommands() uint64 { return l.proposed - l.answered.Load() }
+func (l *link) waitingBytes() uint64    { return l.bytes - l.answeredBytes.Load() }
+
+// submit hands what was collected to the node.
+func (l *link) submit() {
+	if len(l.tickets) == 0 {
+		return
+	}
+	err := l.gateway.node.Submit(context.Background(), l.facts, l.tickets)
+	if err != nil {
+		l.session.Error(stopping(), "")
+		l.answered.Add(uint64(len(l.tickets)))
+		l.answeredBytes.Store(l.bytes)
+	}
+	clear(l.tickets)
+	l.tickets, l.facts, l.begun = l.tickets[:0], l.facts[:0], 0
+	if cap(l.facts) > 2*submitBytes {
+		l.facts = nil
+	}
+}
+
+// awaitRoom blocks the reading goroutine while the session has too much waiting.
+func (l *link) awaitRoom() {
+	l.await(func() bool { return l.waitingCommands() < sessionCommandsMax && l.waitingBytes() < sessionBytesMax })
+}
+
+// awaitAnswers blocks the reading goroutine until everything that the session sent was answered.
+func (l *link) awaitAnswers() {
+	l.submit()
+	l.await(func() bool { return l.waitingCommands() == 0 })
+}
+
+func (l *link) await(enough func() bool) {
+	if enough() {
+		return
+	}
+	l.wakeAll()
+	l.session.PauseHeartBeat(true)
+	defer l.session.PauseHeartBeat(false)
+	for {
+		l.blocked.Store(true)
+		if enough() {
+			l.blocked.Store(false)
+			return
+		}
+		select {
+		case <-l.unblock:
+		case <-l.session.Gone():
+			return
+		case <-l.gateway.node.Done():
+			return
+		}
+	}
+}
+
+// answer counts an outcome; on the fold's goroutine.
+func (l *link) answer(size uint64) {
+	l.answeredBytes.Add(size)
+	l.answered.Add(1)
+	if l.blocked.Load() {
+		l.blocked.Store(false)
+		select {
+		case l.unblock <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Flush submits what the socket's last read brought and starts the writers of those it reached.
+func (l *link) Flush() {
+	l.submit()
+	l.wakeAll()
+	if l.received > 0 {
+		l.gateway.stats.Received.Add(l.received)
+		l.received = 0
+	}
+	if l.unlogged > 0 {
+		l.gateway.stats.Delivered.Add(l.unlogged)
+		l.unlogged = 0
+	}
+	if cap(l.headers) > submitBytes {
+		l.headers = nil
+	}
+	l.message = broker.Message{}
+}
+
+func (l *link) wakeAll() { l.wakes.wake() }
+
+// Heard reports as covered what user subscriptions were given and the socket took: the client lives.
+func (l *link) Heard() {
+	if !l.coverable.Load() {
+		return
+	}
+	l.mu.Lock()
+	covers := l.covers
+	l.covers = nil
+	l.coverable.Store(false)
+	l.mu.Unlock()
+	for _, c := range covers {
+		l.cover(c.sub, c.seq)
+	}
+}
+
+func (l *link) cover(sub uint64, upTo broker.Seq) {
+	before := len(l.facts)
+	l.facts = broker.AppendFact(l.facts, broker.UserCovered{Sub: sub, UpTo: upTo})
+	l.add(before, cluster.Ticket{Kind: ticketQuiet})
+}
+
+// mark remembers a delivery until the socket took it.
+func (l *link) mark(m mark) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.marks = append(l.marks, m)
+	if !l.tracks {
+		l.tracks = true
+		l.session.TrackWrites(true)
+	}
+}
+
+// Written settles the auto deliveries that the socket took; on the writing goroutine.
+func (l *link) Written(end uint64) {
+	l.mu.Lock()
+	n := 0
+	for n < len(l.marks) && l.marks[n].end <= end {
+		n++
+	}
+	taken := append([]mark(nil), l.marks[:n]...)
+	l.marks = l.marks[:copy(l.marks, l.marks[n:])]
+	l.mu.Unlock()
+	if n == 0 {
+		return
+	}
+	var facts []byte
+	tickets := make([]cluster.Ticket, 0, 1)
+	for i, m := range taken {
+		if i+1 < len(taken) && taken[i+1].sub == m.sub {
+			continue // the later one settles this one too
+		}
+		if m.user {
+			l.addCover(m)
+			continue
+		}
+		facts = broker.AppendFact(facts, broker.DeliverySettled{Sub: m.sub, To: m.tag, Outcome: broker.Taken})
+		tickets = append(tickets, cluster.Ticket{Kind: ticketQuiet})
+	}
+	if len(tickets) > 0 {
+		// An error says that the node stops: the deliveries stay unsettled and come again.
+		_ = l.gateway.node.Submit(context.Background(), facts, tickets)
+	}
+}
+
+func (l *link) addCover(m mark) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.coverable.Store(true)
+	for i := range l.covers {
+		if l.covers[i].sub == m.sub {
+			l.covers[i].seq = m.seq
+			return
+		}
+	}
+	l.covers = append(l.covers, m)
+}
+
+// Disconnect answers everything before, then the DISCONNECT, then ends the session.
+func (l *link) Disconnect(receipt string) {
+	l.awaitAnswers()
+	l.wakeAll()
+	if receipt != "" {
+		l.session.Receipt(receipt)
+	}
+	l.session.Finish()
+}
+
+// Close forgets the session here and tells the fold.
+func (l *link) Close() {
+	l.submit()
+	l.wakeAll()
+	l.gateway.forget(l)
+	before := len(l.facts)
+	l.facts = broker.AppendFact(l.facts, broker.SessionClosed{Session: l.number})
+	_ = before
+	// An error says that the node stops: the start of its next incarnation closes the session.
+	_ = l.gateway.node.Submit(context.Background(), l.facts, []cluster.Ticket{{Kind: ticketQuiet}})
+}

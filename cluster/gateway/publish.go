@@ -1,0 +1,50 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"unicode/utf8"
+
+	"stampede/broker"
+	"stampede/stomp"
+)
+
+// This file publishes for those who have no session: the admin API, on behalf of scheduled jobs and triggers.
+
+// publication waits for one outcome.
+type publication struct{ done chan publishOutcome }
+
+type publishOutcome struct {
+	seq     broker.Seq
+	refusal broker.Refusal
+}
+
+// Publish sends one message and returns its offset when it is durable and applied, 0 for one that skips the log.
+// headers are name, value pairs. A fault of the caller's is a *stomp.ProtocolError.
+func (g *Gateway) Publish(ctx context.Context, destination string, headers []string, body []byte) (broker.Seq, error) {
+	f := stomp.NewFrame(stomp.CommandSend, append([]string{"destination", destination}, headers...)...)
+	f.Body = body
+	l := &link{gateway: g}
+	a, transient, perr := l.prepare(f)
+	if perr != nil {
+		return 0, perr
+	}
+	m := l.message
+	m.Text = utf8.Valid(body) && utf8.Valid(m.Headers)
+	if transient {
+		g.noticeMu.Lock()
+		defer g.noticeMu.Unlock()
+		m.At = g.nowInstant()
+		var e encoder
+		e.reset(&m, g.unloggedID())
+		g.stats.Delivered.Add(g.publishUnlogged(&e, nil))
+		g.noticeWakes.wake()
+		return 0, nil
+	}
+	seq, err := g.submit(ctx, broker.MessageSent{Message: &m})
+	if err != nil {
+		return 0, fmt.Errorf("publish to %s: %w", a.dest, err)
+	}
+	g.stats.Received.Add(1)
+	return seq, nil
+}

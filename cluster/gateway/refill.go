@@ -1,0 +1,91 @@
+package gateway
+
+import (
+	"sync"
+
+	"stampede/broker"
+	"stampede/stomp/server"
+)
+
+// This file gives sessions that could not take more what they missed, on their writing goroutines.
+
+// refiller is the working memory of one Refill call; pooled.
+type refiller struct {
+	encoder  encoder
+	messages []*broker.Message
+	wakes    wakeList
+	count    uint64
+}
+
+// Refill writes pending queue deliveries and what lagging subscriptions find in the log.
+func (l *link) Refill(space int) {
+	r := l.gateway.refillers.Get().(*refiller)
+	r.count = 0
+	again := false
+	for _, s := range l.takeWaiting() {
+		n, done := s.refill(r, max(space, 1))
+		space -= n
+		if !done {
+			l.addWaiting(s)
+			again = true
+		}
+	}
+	for _, s := range l.takeLagging() {
+		n, done, stuck := s.refill(r, max(space, 1))
+		space -= n
+		if !done {
+			l.addLagging(s)
+			again = again || !stuck
+		}
+	}
+	l.gateway.stats.Delivered.Add(r.count)
+	r.wakes.wake()
+	r.encoder.reset(nil, "")
+	l.gateway.refillers.Put(r)
+	if again {
+		l.session.RequestRefill()
+	}
+}
+
+func (l *link) addLagging(s *topicSub) {
+	l.mu.Lock()
+	l.lag = append(l.lag, s)
+	l.mu.Unlock()
+}
+
+func (l *link) takeLagging() []*topicSub {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lag := l.lag
+	l.lag = nil
+	return lag
+}
+
+func (l *link) addWaiting(s *queueSub) {
+	l.mu.Lock()
+	l.waiting = append(l.waiting, s)
+	l.mu.Unlock()
+}
+
+func (l *link) takeWaiting() []*queueSub {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	waiting := l.waiting
+	l.waiting = nil
+	return waiting
+}
+
+// wakeList collects the sessions whose writers have to be started at the end of a batch.
+type wakeList struct{ sessions []*server.Session }
+
+func (w *wakeList) add(s *server.Session) { w.sessions = append(w.sessions, s) }
+
+func (w *wakeList) wake() {
+	for i, s := range w.sessions {
+		s.Wake()
+		w.sessions[i] = nil
+	}
+	w.sessions = w.sessions[:0]
+}
+
+func newRefillers() sync.Pool { return sync.Pool{New: func() any { return new(refiller) }} }

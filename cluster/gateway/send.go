@@ -1,0 +1,145 @@
+package gateway
+
+import (
+	"time"
+	"unicode/utf8"
+
+	"stampede/broker"
+	"stampede/cluster"
+	"stampede/stomp"
+)
+
+// This file is SEND: into the log, or, with persistent:false on a topic, past it.
+
+// Send implements server.Link.
+func (l *link) Send(f *stomp.Frame) *stomp.ProtocolError {
+	l.received++
+	a, transient, err := l.prepare(f)
+	if err != nil {
+		return err
+	}
+	receipt := f.Value("receipt")
+	if transient {
+		l.publishUnlogged(receipt)
+		return nil
+	}
+	before := len(l.facts)
+	l.facts = broker.AppendFact(l.facts, broker.MessageSent{Message: &l.message})
+	l.lastLogged(a.dest)
+	l.add(before, cluster.Ticket{Kind: ticketSend, Tag: receipt})
+	return nil
+}
+
+// prepare reads a SEND into l.message. The message points into the frame and into l.headers.
+func (l *link) prepare(f *stomp.Frame) (a *address, transient bool, err *stomp.ProtocolError) {
+	a, err = l.resolve(f)
+	if err != nil {
+		return nil, false, err
+	}
+	var t travelling
+	l.headers, t, err = l.gateway.sendHeaders(l.headers[:0], f)
+	if err != nil {
+		return nil, false, err
+	}
+	l.message = broker.Message{
+		Kind: a.kind, Dest: a.dest, As: a.as, User: a.user, Node: l.gateway.self, Session: l.number,
+		ExpiresAt: t.expiresAt, Headers: l.headers, Body: f.Body,
+		Text: utf8.Valid(f.Body) && utf8.Valid(l.headers),
+	}
+	return a, a.kind == broker.KindTopic && (t.transient || !a.logged), nil
+}
+
+// resolve gives the address of a SEND; a publisher mostly sends to the destination that it sent to before.
+func (l *link) resolve(f *stomp.Frame) (*address, *stomp.ProtocolError) {
+	written, _ := f.Get("destination")
+	if l.address.kind != 0 && string(written) == l.sentTo && l.address.policies == l.gateway.policyCount.Load() {
+		return &l.address, nil
+	}
+	a, err := parseSend(string(written))
+	if err != nil {
+		return nil, err
+	}
+	if a.kind == broker.KindTopic {
+		a.logged, a.policies = l.gateway.logged(a.dest)
+	}
+	l.address, l.sentTo = a, string(written)
+	return &l.address, nil
+}
+
+// stalledWait is how long a publisher of unlogged messages waits for one subscriber whose outbox is full before the
+// message is dropped for that one (contract: what is promised, 8).
+const stalledWait = time.Second
+
+// lastLogged remembers that the session has a logged message on the way to a destination: its unlogged ones to the
+// same destination must not overtake it.
+func (l *link) lastLogged(dest string) { l.loggedTo, l.loggedAt = dest, l.proposed+1 }
+
+// publishUnlogged routes l.message to this node's subscribers; on the reading goroutine.
+func (l *link) publishUnlogged(receipt string) {
+	if l.loggedTo != "" && l.answered.Load() < l.loggedAt && l.loggedTo == l.message.Dest {
+		l.awaitAnswers()
+	}
+	g := l.gateway
+	m := &l.message
+	now := g.now()
+	m.At = broker.Instant(now.UnixMilli())
+	l.encoder.reset(m, g.unloggedID())
+	l.unlogged += g.publishUnlogged(&l.encoder, l)
+	if receipt != "" && l.session.Receipt(receipt) {
+		l.wakes.add(l.session)
+	}
+}
+
+// publishUnlogged gives the encoder's message to every subscription of this node that wants it, and tells to how many.
+// from is the publishing session, nil for the broker's own: only a session waits for full outboxes.
+func (g *Gateway) publishUnlogged(e *encoder, from *link) (delivered uint64) {
+	m := e.message
+	var full []*topicSub
+	wakes := &g.noticeWakes
+	if from != nil {
+		wakes = &from.wakes
+	}
+	g.router.visit(m.Dest, func(s *topicSub) {
+		switch {
+		case s.closed.Load() || (s.noLocal && s.link.sent(m)):
+		case s.lagging.Load():
+			g.drop(s)
+		case s.link.session.Full():
+			full = append(full, s)
+		default:
+			s.stalled.Store(false)
+			s.write(e, wakes)
+			delivered++
+		}
+	})
+	for _, s := range full {
+		if from == nil || s.closed.Load() || !from.awaitSpace(s) {
+			g.drop(s)
+			continue
+		}
+		s.write(e, wakes)
+		delivered++
+	}
+	return delivered
+}
+
+func (g *Gateway) drop(s *topicSub) {
+	s.dropped.Add(1)
+	g.stats.Dropped.Add(1)
+}
+
+// awaitSpace waits up to stalledWait for space in a subscriber's outbox. Who was waited for in vain is not waited for
+// again before it has had space: one dead subscriber costs a publisher one second, not one a message.
+func (l *link) awaitSpace(s *topicSub) bool {
+	if s.stalled.Load() && s.link.session.Full() {
+		return false
+	}
+	l.submit()
+	l.wakeAll()
+	s.link.session.Wake()
+	l.session.PauseHeartBeat(true)
+	ok := s.link.session.AwaitSpace(stalledWait)
+	l.session.PauseHeartBeat(false)
+	s.stalled.Store(!ok)
+	return ok
+}

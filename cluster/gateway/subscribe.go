@@ -1,0 +1,196 @@
+package gateway
+
+import (
+	"time"
+
+	"stampede/broker"
+	"stampede/cluster"
+	"stampede/stomp"
+)
+
+// This file is SUBSCRIBE and UNSUBSCRIBE.
+
+// Subscribe implements server.Link.
+func (l *link) Subscribe(f *stomp.Frame) *stomp.ProtocolError {
+	l.received++
+	if err := checkSubscribeHeaders(f); err != nil {
+		return err
+	}
+	a, err := parseSubscribe(f.Value("destination"), l.user)
+	if err != nil {
+		return err
+	}
+	mode := ackMode(f)
+	c, err := readCredit(f, mode)
+	if err != nil {
+		return err
+	}
+	id := string(stomp.SubscriptionID(f, l.version))
+	if a.kind == broker.KindQueue {
+		l.subscribeQueue(id, a, mode, c, f.Value("receipt"))
+		return nil
+	}
+	p, err := readPosition(f)
+	if err != nil {
+		return err
+	}
+	s := &topicSub{
+		link: l, id: id, number: l.gateway.subscriptions.Add(1), dest: a.dest, mode: mode,
+		noLocal: isTrue(f, "no-local", "activemq.noLocal"), head: messageHead(l.version, id), credits: int(c.messages),
+	}
+	if a.pattern {
+		s.dest, s.serverPattern = "", a.server
+		if s.pattern, err = parsePattern(a.dest); err != nil {
+			return err
+		}
+	}
+	l.topics[id] = s
+	l.numbers[s.number] = id
+	if a.kind == broker.KindUser {
+		return l.subscribeUser(s, a, c, p, f.Value("receipt"))
+	}
+	return l.subscribeTopic(s, p, f.Value("receipt"))
+}
+
+func ackMode(f *stomp.Frame) broker.AckMode {
+	v, _ := f.Get("ack")
+	switch string(v) {
+	case "client":
+		return broker.AckClient
+	case "client-individual":
+		return broker.AckClientIndividual
+	}
+	return broker.AckAuto
+}
+
+func isTrue(f *stomp.Frame, names ...string) bool {
+	v, _, _ := first(f, names...)
+	return v == "true"
+}
+
+func parsePattern(dest string) (broker.Pattern, *stomp.ProtocolError) {
+	p, err := broker.ParsePattern(dest)
+	if err != nil {
+		return p, invalidDestination(dest, err.Error())
+	}
+	return p, nil
+}
+
+// subscribeQueue asks the fold: subscriptions to queues are its state.
+func (l *link) subscribeQueue(id string, a address, mode broker.AckMode, c credit, receipt string) {
+	s := &queueSub{
+		link: l, id: id, number: l.gateway.subscriptions.Add(1), mode: mode, head: messageHead(l.version, id),
+	}
+	if mode != broker.AckAuto && l.version < stomp.V12 {
+		s.tags = map[broker.Seq]uint64{}
+	}
+	l.queues[id] = s
+	l.numbers[s.number] = id
+	l.gateway.addQueue(s)
+	l.propose(broker.SubscriptionOpened{
+		Session: l.number, Sub: s.number, Kind: broker.KindQueue, Dest: a.dest, Mode: mode,
+		Credit: c.messages, CreditBytes: c.bytes, CreditBytesSet: c.bytesSet,
+	}, cluster.Ticket{Kind: ticketSubscribe, Tag: receipt, Aux: s.number})
+}
+
+// subscribeUser asks the fold where to begin; until it says, the subscription is parked.
+func (l *link) subscribeUser(s *topicSub, a address, c credit, p position, receipt string) *stomp.ProtocolError {
+	from, err := l.gateway.seqOf(p, a.dest)
+	if err != nil {
+		return err
+	}
+	s.user, s.parked = true, true
+	s.lagging.Store(true)
+	l.addLagging(s)
+	l.gateway.addUser(s)
+	l.gateway.router.add(s)
+	l.propose(broker.SubscriptionOpened{
+		Session: l.number, Sub: s.number, Kind: broker.KindUser, Dest: a.dest, User: a.user, Mode: s.mode,
+		Credit: c.messages, CreditBytes: c.bytes, CreditBytesSet: c.bytesSet, Position: from,
+	}, cluster.Ticket{Kind: ticketSubscribe, Tag: receipt, Aux: s.number})
+	return nil
+}
+
+// subscribeTopic needs nobody: the receipt first, then the route [G1], then, with a position, the log.
+func (l *link) subscribeTopic(s *topicSub, p position, receipt string) *stomp.ProtocolError {
+	from, err := l.gateway.seqOf(p, s.dest)
+	if err != nil {
+		l.dropTopic(s)
+		return err
+	}
+	if receipt != "" && l.session.Receipt(receipt) {
+		l.wakes.add(l.session)
+	}
+	if !p.given {
+		l.gateway.router.add(s)
+		return nil
+	}
+	s.from = from
+	s.lagging.Store(true)
+	s.cursor = from
+	l.gateway.router.add(s)
+	applied := l.gateway.node.Applied()
+	s.mu.Lock()
+	s.seen = max(s.seen, applied)
+	s.mu.Unlock()
+	l.addLagging(s)
+	l.session.RequestRefill()
+	if from > applied+1 {
+		time.AfterFunc(positionAheadWait, func() { s.checkPosition(from) })
+	}
+	return nil
+}
+
+// checkPosition ends a subscription whose position is still ahead of the log after positionAheadWait.
+func (s *topicSub) checkPosition(from broker.Seq) {
+	if s.closed.Load() || s.link.gateway.node.Applied()+1 >= from {
+		return
+	}
+	s.closed.Store(true)
+	s.link.gateway.router.remove(s)
+	s.link.session.Error(&stomp.ProtocolError{
+		Code: stomp.CodePositionAhead, Severity: stomp.Refused, Message: "position is ahead of the log",
+		Detail: "The subscription '" + s.id + "' asked for a position that this node's log has not reached.",
+	}, "")
+}
+
+// propose collects one fact with its ticket.
+func (l *link) propose(f broker.Fact, t cluster.Ticket) {
+	before := len(l.facts)
+	l.facts = broker.AppendFact(l.facts, f)
+	l.add(before, t)
+}
+
+// Unsubscribe implements server.Link.
+func (l *link) Unsubscribe(f *stomp.Frame) *stomp.ProtocolError {
+	id, receipt := string(stomp.SubscriptionID(f, l.version)), f.Value("receipt")
+	if s := l.topics[id]; s != nil {
+		l.dropTopic(s)
+		if s.user {
+			l.propose(broker.SubscriptionClosed{Sub: s.number}, cluster.Ticket{Kind: ticketUnsubscribe, Tag: receipt})
+			return nil
+		}
+	}
+	if s := l.queues[id]; s != nil {
+		s.close()
+		delete(l.queues, id)
+		delete(l.numbers, s.number)
+		l.gateway.removeQueue(s)
+		l.propose(broker.SubscriptionClosed{Sub: s.number}, cluster.Ticket{Kind: ticketUnsubscribe, Tag: receipt})
+		return nil
+	}
+	if receipt != "" && l.session.Receipt(receipt) {
+		l.wakes.add(l.session)
+	}
+	return nil
+}
+
+func (l *link) dropTopic(s *topicSub) {
+	s.closed.Store(true)
+	l.gateway.router.remove(s)
+	delete(l.topics, s.id)
+	delete(l.numbers, s.number)
+	if s.user {
+		l.gateway.removeUser(s)
+	}
+}

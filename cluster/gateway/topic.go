@@ -1,0 +1,257 @@
+package gateway
+
+import (
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"stampede/broker"
+	"stampede/stomp"
+)
+
+// This file is a subscription to a topic or a user destination, as its node keeps it: pushed to while its session can
+// take more, reading the log from its cursor while it cannot.
+
+// refillMessages and refillBytes bound what one read of the log brings into memory for a lagging subscription.
+const (
+	refillMessages = 256
+	refillBytes    = 128 << 10
+)
+
+// topicSub is one subscription to a topic, a pattern of topics, or a user destination.
+//
+// The fold's goroutine pushes and makes it lag; the session's writing goroutine reads the log for it and ends the lag.
+type topicSub struct {
+	link          *link
+	id            string // the client's
+	number        uint64
+	dest          string // "" for a pattern
+	pattern       broker.Pattern
+	serverPattern bool // the pattern names the broker's own topics
+	place         int  // in the router's list; guarded by the router
+	user          bool // a user destination: what was taken is reported to the fold
+	mode          broker.AckMode
+	noLocal       bool
+	head          []byte
+	from          broker.Seq    // nothing before it
+	dropped       atomic.Uint32 // unlogged messages not given since the last MESSAGE
+	stalled       atomic.Bool   // a publisher waited for it in vain; until it has space again nobody waits
+	closed        atomic.Bool
+	lagging       atomic.Bool
+	aheadOfLog    atomic.Bool // its position was ahead of the log when it came
+
+	mu      sync.Mutex
+	cursor  broker.Seq // lagging: the next to read; guarded by mu, moved by the writing goroutine only
+	seen    broker.Seq // lagging: the last that was published and not pushed; guarded by mu
+	parked  bool       // lagging, but the position is not known yet; guarded by mu
+	window  window     // client modes: what was given and not acked; guarded by mu
+	credits int        // client modes: how many may be in the window
+}
+
+// offer gives a logged message to the subscription and tells whether it was written; on the fold's goroutine.
+func (s *topicSub) offer(e *encoder, wakes *wakeList) bool {
+	m := e.message
+	if s.closed.Load() || (s.noLocal && s.link.sent(m)) {
+		return false
+	}
+	if s.lagging.Load() {
+		s.mu.Lock()
+		if s.lagging.Load() {
+			s.seen = m.Seq
+			s.mu.Unlock()
+			return false
+		}
+		s.mu.Unlock()
+	}
+	if m.Seq < s.from {
+		return false
+	}
+	if s.link.session.Full() || !s.hasCredit() {
+		s.lag(m.Seq, m.Seq)
+		s.link.session.RequestRefill()
+		return false
+	}
+	s.write(e, wakes)
+	return true
+}
+
+// lag makes the subscription read the log from a place on.
+func (s *topicSub) lag(from, seen broker.Seq) {
+	s.mu.Lock()
+	s.cursor, s.seen = from, seen
+	s.lagging.Store(true)
+	s.mu.Unlock()
+	s.link.addLagging(s)
+}
+
+func (s *topicSub) hasCredit() bool {
+	if s.mode == broker.AckAuto {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.window.unsettled < s.credits
+}
+
+// write puts the encoder's message into the session's outbox.
+func (s *topicSub) write(e *encoder, wakes *wakeList) {
+	l := s.link
+	head := s.head
+	if s.mode != broker.AckAuto || s.dropped.Load() > 0 {
+		head = s.longHead(e)
+	}
+	tail, shared := e.tail(l.version)
+	end, wake := l.session.Write(head, tail, e.message.Text, shared)
+	if wake {
+		wakes.add(l.session)
+	}
+	if s.user && s.mode == broker.AckAuto && e.id == "" {
+		l.mark(mark{end: end, sub: s.number, seq: e.message.Seq, user: true})
+	}
+}
+
+// longHead is the head of a MESSAGE that carries more than the subscription's id.
+func (s *topicSub) longHead(e *encoder) []byte {
+	head := append(e.head[:0], s.head...)
+	if s.mode != broker.AckAuto {
+		s.mu.Lock()
+		tag := s.window.push(e.message.Seq)
+		s.mu.Unlock()
+		if s.link.version == stomp.V12 {
+			head = appendAck(head, s.number, tag)
+		}
+	}
+	if n := s.dropped.Swap(0); n > 0 {
+		head = append(head, "dropped:"...)
+		head = strconv.AppendUint(head, uint64(n), 10)
+		head = append(head, '\n')
+	}
+	e.head = head
+	return head
+}
+
+// refill reads the log from the cursor on and writes what the session has space for; on its writing goroutine.
+// done says that the subscription has caught up and is pushed to again (or is closed); stuck, that it cannot go on
+// until an ACK gives credit.
+func (s *topicSub) refill(r *refiller, space int) (written int, done, stuck bool) {
+	s.mu.Lock()
+	from, parked, free := s.cursor, s.parked, s.credits-s.window.unsettled
+	s.mu.Unlock()
+	if s.closed.Load() {
+		return 0, true, false
+	}
+	limit := refillMessages
+	if s.mode != broker.AckAuto {
+		limit = min(limit, free)
+	}
+	if parked || limit <= 0 {
+		return 0, false, true
+	}
+	msgs, next, err := s.link.gateway.node.Scan(s.dest, s.wants, from, limit, min(space, refillBytes), r.messages[:0])
+	if err != nil {
+		s.link.session.Error(internalError(err), "")
+		return 0, true, false
+	}
+	now := s.link.gateway.nowInstant()
+	for _, m := range msgs {
+		if (s.noLocal && s.link.sent(m)) || expired(m, now) {
+			continue
+		}
+		r.encoder.reset(m, "")
+		s.write(&r.encoder, &r.wakes)
+		written += len(m.Body) + len(m.Headers)
+		r.count++
+	}
+	clear(msgs)
+	r.messages = msgs[:0]
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cursor = next
+	if s.cursor > s.seen {
+		s.lagging.Store(false)
+		return written, true, false
+	}
+	return written, false, false
+}
+
+// start ends the parking of a subscription whose first position the fold has decided.
+func (s *topicSub) start(from broker.Seq) {
+	s.mu.Lock()
+	s.from, s.cursor, s.parked = from, from, false
+	s.mu.Unlock()
+	s.link.session.RequestRefill()
+}
+
+// settle takes back the credit of deliveries up to (cumulative) or of exactly a tag. It gives the position up to which
+// everything was settled now, 0 when that did not move, and whether the tag was unsettled until now.
+func (s *topicSub) settle(tag uint64, cumulative bool) (covered broker.Seq, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.window.settle(tag, cumulative)
+}
+
+// window holds the deliveries of a subscription that were not settled, in order of their tags.
+type window struct {
+	first     uint64       // tag of slots[0], once there is one
+	slots     []windowSlot // in order of tags; settled ones leave from the front
+	unsettled int
+}
+
+type windowSlot struct {
+	seq     broker.Seq
+	settled bool
+}
+
+// push adds a delivery and gives its tag: 1, 2, 3 ...
+func (w *window) push(seq broker.Seq) uint64 {
+	if w.first == 0 {
+		w.first = 1
+	}
+	w.slots = append(w.slots, windowSlot{seq: seq})
+	w.unsettled++
+	return w.first + uint64(len(w.slots)) - 1
+}
+
+// last is the highest tag given out.
+func (w *window) last() uint64 { return w.first + uint64(len(w.slots)) - 1 }
+
+func (w *window) settle(tag uint64, cumulative bool) (covered broker.Seq, known bool) {
+	if w.first == 0 || tag < w.first || tag > w.last() {
+		return 0, false
+	}
+	i := int(tag - w.first)
+	known = !w.slots[i].settled
+	from := i
+	if cumulative {
+		from = 0
+	}
+	for ; from <= i; from++ {
+		if !w.slots[from].settled {
+			w.slots[from].settled = true
+			w.unsettled--
+		}
+	}
+	n := 0
+	for n < len(w.slots) && w.slots[n].settled {
+		covered = w.slots[n].seq
+		n++
+	}
+	w.slots = w.slots[n:]
+	w.first += uint64(n)
+	return covered, known
+}
+
+// tagOf finds the oldest unsettled delivery of a message, for the versions whose ACK names a message-id.
+func (w *window) tagOf(seq broker.Seq) (uint64, bool) {
+	for i, slot := range w.slots {
+		if slot.seq == seq && !slot.settled {
+			return w.first + uint64(i), true
+		}
+	}
+	return 0, false
+}
+
+func expired(m *broker.Message, now broker.Instant) bool {
+	return m.ExpiresAt != 0 && m.ExpiresAt <= now
+}

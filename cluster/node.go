@@ -1,0 +1,310 @@
+package cluster
+
+// This file holds the node: how it opens, runs and stops.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"stampede/broker"
+	"stampede/storage"
+)
+
+const (
+	logDir   = "log"   // Raft's log, below the data directory
+	stateDir = "state" // state.db and the messages
+
+	tickInterval = 250 * time.Millisecond // how often the leader looks whether something is due: TimeAdvanced is proposed four times a second at most
+	drainTimeout = time.Second            // how long a stop waits for outcomes that are on their way
+)
+
+// Ticket waits for the outcome of one submitted fact. Owner is a pointer: putting one in an interface allocates nothing.
+type Ticket struct {
+	Owner any
+	Tag   string
+	Kind  uint8
+	Aux   uint64
+}
+
+// Performer performs what the fold decides, for the sessions of this node. All calls come from the goroutine of the fold, must not block,
+// and may not call Submit with a context that waits: the fold is what makes room. Calls begin with the node's own NodeStarted; what the
+// log held before that is folded in silence.
+type Performer interface {
+	// Outcome tells that an own fact took effect at seq (its first Seq), or was refused there. It comes before Perform of the same event.
+	Outcome(t Ticket, seq broker.Seq, refusal broker.Refusal)
+	// Perform brings the effects of one event, for all nodes: the performer picks its own. fx is valid during the call.
+	Perform(fx *broker.Effects)
+	// Flush ends a batch of entries.
+	Flush()
+}
+
+// Node is one member of a cluster.
+//
+// Goroutines, all from Run: runDelays (proposer), runLeadership, runTicks, runAnswers, runPositions, awaitFailure, the store's flusher, and
+// those of Raft and its transport.
+type Node struct {
+	cfg    Config
+	id     identity
+	logger *slog.Logger
+	start  time.Time
+	lock   *storage.DirLock
+	log    *storage.Log
+	store  *storage.Store
+	clock  *clock
+
+	proposer *proposer
+	fold     *fold
+	ring     *ring
+
+	consensus atomic.Pointer[consensus] // set by Run
+	running   atomic.Bool
+	answers   chan outcome // of capacity 1: a proposal that should long have been committed
+
+	failOnce sync.Once
+	failed   chan struct{} // closed once failure is set
+	ended    chan struct{} // closed once no outcome comes any more
+	failure  error
+}
+
+// consensus boxes the interface for an atomic pointer.
+type consensus struct{ replicator }
+
+// Open takes the data directory, makes or reads the node's identity, and restores the state as far as the store has it. It starts nothing.
+func Open(cfg Config, logger *slog.Logger) (*Node, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("open node: %w", err)
+	}
+	n := &Node{
+		cfg: cfg, logger: logger.With("component", "cluster"), start: time.Now(), clock: newClock(systemSource()),
+		answers: make(chan outcome, 1), failed: make(chan struct{}), ended: make(chan struct{}),
+	}
+	lock, err := storage.LockDir(cfg.DataDir)
+	if err != nil {
+		return nil, fmt.Errorf("open node: %w", err)
+	}
+	n.lock = lock
+	if err := n.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open node: %w", err), n.Close())
+	}
+	n.logger.Info("node opened", "node", n.id.Node, "cluster", n.id.Cluster, "incarnation", n.id.Incarnation,
+		"seq", n.fold.applied.Load(), "index", n.fold.index.Load(), "took", time.Since(n.start))
+	return n, nil
+}
+
+func (n *Node) open() error {
+	id, err := readIdentity(n.cfg.DataDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		id, err = newIdentity(time.Now())
+	}
+	if err != nil {
+		return err
+	}
+	id.Incarnation++ // on disk before anything is said under it
+	if err := id.save(n.cfg.DataDir); err != nil {
+		return err
+	}
+	n.id = id
+	if n.log, err = storage.OpenLog(filepath.Join(n.cfg.DataDir, logDir), storage.LogOptions{StallTimeout: n.cfg.StallTimeout, Fatal: n.fatal, Logger: n.logger}); err != nil {
+		return err
+	}
+	if n.store, err = storage.Open(filepath.Join(n.cfg.DataDir, stateDir), storage.Options{
+		FlushInterval: n.cfg.FlushInterval, PendingBytesMax: n.cfg.StorePendingMax, Fatal: n.fatal, Logger: n.logger, Fault: n.cfg.storeFault,
+	}); err != nil {
+		return err
+	}
+	if err := n.checkLog(); err != nil {
+		return err
+	}
+	return n.restore()
+}
+
+// checkLog refuses a log that lacks what this node has had in it.
+func (n *Node) checkLog() error {
+	if err := n.log.Covers(n.store.Position()); err != nil {
+		return err
+	}
+	last, err := n.log.LastIndex()
+	if err != nil {
+		return err
+	}
+	if last == 0 && n.id.Founded {
+		return fmt.Errorf("%w: %s", ErrLogLost, n.cfg.DataDir)
+	}
+	return nil
+}
+
+// restore brings the state to where the store has it.
+func (n *Node) restore() error {
+	state, err := restoreState(n.store)
+	if err != nil {
+		return err
+	}
+	n.ring = newRing(n.cfg.RingEventsMax, n.cfg.RingBytesMax, state.Next())
+	n.proposer = newProposer(n.cfg, n.id)
+	n.fold = newFold(n.id, state, n.store.Position(), n.store, n.ring, n.proposer, n.logger, n.fail)
+	n.proposer.propose = n.propose
+	n.proposer.stamp = n.stamp
+	n.proposer.uptime = n.uptime
+	n.proposer.mayPropose = func() bool { return !n.store.Full() }
+	name := n.cfg.Name
+	if name == "" {
+		name = n.id.Node
+	}
+	n.proposer.announce(broker.AppendFact(nil, broker.NodeStarted{Name: name, Version: broker.FoldVersion}))
+	return nil
+}
+
+// restoreState folds nothing: it reads the records that the store has. A new state starts with the default limits; others come by the log.
+func restoreState(store *storage.Store) (*broker.State, error) {
+	if store.Position().Index == 0 {
+		return broker.New(broker.DefaultLimits()), nil
+	}
+	state, err := broker.Restore(broker.DefaultLimits(), store.Records())
+	if err != nil {
+		return nil, fmt.Errorf("restore state: %w", err)
+	}
+	pos := store.Position()
+	if seq := uint64(state.Next() - 1); seq != pos.Seq {
+		return nil, fmt.Errorf("restore state: records are at seq %d, position is at %d", seq, pos.Seq)
+	}
+	if digest := state.Digest(); digest != pos.Digest {
+		return nil, fmt.Errorf("restore state: records have digest %016x, position has %016x", digest, pos.Digest)
+	}
+	return state, nil
+}
+
+// Close gives back what Open took, for a node that does not Run. Run closes itself.
+func (n *Node) Close() error {
+	var errs []error
+	if n.store != nil {
+		errs = append(errs, n.store.Close())
+	}
+	if n.log != nil {
+		errs = append(errs, n.log.Close())
+	}
+	if n.lock != nil {
+		errs = append(errs, n.lock.Release())
+	}
+	return errors.Join(errs...)
+}
+
+// Run takes part in the cluster until ctx ends or the node fails, and closes it. It is called once.
+func (n *Node) Run(ctx context.Context, p Performer) error {
+	if !n.running.CompareAndSwap(false, true) {
+		return errors.New("run node: it ran already")
+	}
+	n.fold.perform(p)
+	storeCtx, stopStore := context.WithCancel(context.WithoutCancel(ctx))
+	var flusher errgroup.Group
+	flusher.Go(func() error { return n.flush(storeCtx) })
+
+	err := n.lead(ctx)
+
+	n.proposer.stop()
+	if c := n.consensus.Load(); c != nil {
+		err = errors.Join(err, c.stop())
+	}
+	close(n.ended)
+	n.fold.takePosition()
+	stopStore()
+	err = errors.Join(err, flusher.Wait(), n.Close())
+	n.logger.Info("node stopped", "seq", n.fold.applied.Load(), "index", n.fold.index.Load())
+	return err
+}
+
+// flush writes the state behind the fold until ctx ends.
+func (n *Node) flush(ctx context.Context) error {
+	err := n.store.Run(ctx)
+	if err != nil {
+		n.fail(err)
+	}
+	return err
+}
+
+// lead starts Raft and runs the node's duties until ctx ends or one of them fails.
+func (n *Node) lead(ctx context.Context) error {
+	replicator, err := n.startConsensus()
+	if err != nil {
+		return err
+	}
+	n.consensus.Store(&consensus{replicator})
+	if err := replicator.campaign(); err != nil {
+		return err
+	}
+	duties, dutiesCtx := errgroup.WithContext(ctx)
+	drained, stopDuties := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopDuties()
+	duties.Go(func() error { return n.awaitEnd(dutiesCtx, stopDuties) })
+	duties.Go(func() error { return n.proposer.runDelays(drained) })
+	duties.Go(func() error { return n.runLeadership(drained) })
+	duties.Go(func() error { return n.runTicks(drained) })
+	duties.Go(func() error { return n.runAnswers(drained) })
+	duties.Go(func() error { return n.runPositions(drained) })
+	return duties.Wait()
+}
+
+// awaitEnd waits for a failure or for ctx; in the second case what was submitted may still get its outcome.
+func (n *Node) awaitEnd(ctx context.Context, stopDuties func()) error {
+	defer stopDuties()
+	select {
+	case <-n.failed:
+		return n.failure
+	case <-ctx.Done():
+	}
+	select {
+	case <-n.failed:
+		return n.failure
+	case <-n.proposer.drain():
+	case <-time.After(drainTimeout):
+	}
+	return nil
+}
+
+// apply folds committed entries, and tells the followers how far it came.
+func (n *Node) apply(entries []entry) {
+	n.fold.apply(entries)
+	if c := n.consensus.Load(); c != nil && len(entries) > 0 {
+		c.applied(entries[len(entries)-1].index)
+	}
+}
+
+func (n *Node) propose(entry []byte) outcome { return n.consensus.Load().propose(entry) }
+
+// stamp gives the present instant for the log.
+func (n *Node) stamp() broker.Instant {
+	at, jump := n.clock.now(broker.Instant(n.fold.clock.Load()))
+	if jump > clockJump {
+		n.logger.Warn("clock stepped forward", "by", jump)
+	}
+	return at
+}
+
+func (n *Node) uptime() time.Duration { return time.Since(n.start) }
+
+// fail ends Run with err; only the first counts.
+func (n *Node) fail(err error) {
+	n.failOnce.Do(func() {
+		n.failure = err
+		close(n.failed)
+	})
+}
+
+// fatal answers a disk that failed: nothing may be acknowledged any more.
+func (n *Node) fatal(err error) {
+	if n.cfg.Fatal == nil {
+		n.logger.Error("disk failed, the process ends", "error", err)
+		os.Exit(1)
+	}
+	n.cfg.Fatal(err)
+	n.fail(err)
+}

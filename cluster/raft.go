@@ -1,0 +1,185 @@
+package cluster
+
+// This file fits hashicorp/raft to what a node needs of consensus.
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"stampede/storage"
+)
+
+const (
+	// raftEntriesMax is how many entries Raft takes together for one fsync and hands to the fold at once. An entry holds up to
+	// BatchBytesMax of facts, so more would gain nothing, and Raft allocates lists of this length for each commit.
+	raftEntriesMax = 256
+	// raftCacheEntries are kept in memory for followers; their bytes are shared with the ring.
+	raftCacheEntries = 512
+	// raftCommitTimeout is when followers learn of a commit if no nudge came through.
+	raftCommitTimeout = 50 * time.Millisecond
+	raftRPCTimeout    = 3 * time.Second
+	raftConnsMax      = 4 // idle connections to each node
+)
+
+// raftReplicator is hashicorp/raft with the safe transport.
+//
+// Goroutines: Raft's own and those of the transport, from startRaft to stop.
+type raftReplicator struct {
+	raft      *raft.Raft
+	transport *safeTransport
+	self      raft.ServerID
+}
+
+var _ replicator = (*raftReplicator)(nil)
+
+// raftConfig is how Raft runs here. RestoreCommittedLogs stays off: it can start with no members, or hang.
+func raftConfig(cfg Config, id identity) *raft.Config {
+	c := raft.DefaultConfig()
+	c.LocalID = raft.ServerID(id.Node)
+	c.HeartbeatTimeout, c.ElectionTimeout = cfg.RaftTimeout, cfg.RaftTimeout
+	c.LeaderLeaseTimeout = cfg.RaftTimeout * 2 / 3
+	c.CommitTimeout = raftCommitTimeout
+	c.MaxAppendEntries = raftEntriesMax
+	c.BatchApplyCh = true
+	c.ShutdownOnRemove = false
+	c.NoSnapshotRestoreOnStart = true // the fold was restored from the store
+	c.NoLegacyTelemetry = true
+	// Raft takes no snapshots: the log is kept whole.
+	c.SnapshotInterval = 24 * time.Hour
+	c.SnapshotThreshold = math.MaxUint64
+	c.TrailingLogs = math.MaxUint64
+	return c
+}
+
+// found begins the log of a new cluster with this node as its only member. A crash in the middle is mended by the next start.
+func found(log *storage.Log, id identity, address raft.ServerAddress) error {
+	first := raft.Log{Index: 1, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(raft.Configuration{
+		Servers: []raft.Server{{Suffrage: raft.Voter, ID: raft.ServerID(id.Node), Address: address}},
+	})}
+	if err := log.SetUint64([]byte("CurrentTerm"), first.Term); err != nil { // the key is Raft's
+		return fmt.Errorf("found cluster: %w", err)
+	}
+	if err := log.StoreLog(&first); err != nil {
+		return fmt.Errorf("found cluster: %w", err)
+	}
+	return nil
+}
+
+// raftParts is what Raft is made of.
+type raftParts struct {
+	config    *raft.Config
+	log       *storage.Log
+	snapshots raft.SnapshotStore
+	transport *safeTransport
+	apply     func([]entry)
+}
+
+func startRaft(parts raftParts) (*raftReplicator, error) {
+	cache, err := raft.NewLogCache(raftCacheEntries, parts.log)
+	if err != nil {
+		return nil, fmt.Errorf("start raft: %w", err)
+	}
+	r, err := raft.NewRaft(parts.config, &raftFold{apply: parts.apply}, cache, parts.log, parts.snapshots, parts.transport)
+	if err != nil {
+		return nil, fmt.Errorf("start raft: %w", err)
+	}
+	return &raftReplicator{raft: r, transport: parts.transport, self: parts.config.LocalID}, nil
+}
+
+func (r *raftReplicator) propose(entry []byte) outcome {
+	return r.raft.ApplyLog(raft.Log{Data: entry}, 0)
+}
+
+func (r *raftReplicator) leadership() <-chan bool { return r.raft.LeaderCh() }
+
+func (r *raftReplicator) campaign() error {
+	voters, self := 0, false
+	for _, s := range r.raft.GetConfiguration().Configuration().Servers {
+		if s.Suffrage == raft.Voter {
+			voters++
+			self = self || s.ID == r.self
+		}
+	}
+	if voters != 1 || !self {
+		return nil
+	}
+	return r.transport.campaign()
+}
+
+func (r *raftReplicator) applied(index uint64) {
+	if r.raft.State() == raft.Leader {
+		r.transport.nudge(index)
+	}
+}
+
+func (r *raftReplicator) resigned() { r.transport.forgetPeers() }
+
+func (r *raftReplicator) standing() standing {
+	addr, id := r.raft.LeaderWithID()
+	s := standing{leader: string(id), leaderAddr: string(addr), term: r.raft.CurrentTerm(), lastIndex: r.raft.LastIndex()}
+	switch r.raft.State() {
+	case raft.Leader:
+		s.role = "leader"
+	case raft.Candidate:
+		s.role = "candidate"
+	case raft.Follower:
+		s.role = "follower"
+	default:
+		s.role = "stopped"
+	}
+	for _, m := range r.raft.GetConfiguration().Configuration().Servers {
+		s.members = append(s.members, Member{ID: string(m.ID), Addr: string(m.Address), Voter: m.Suffrage == raft.Voter, Leader: m.ID == id})
+	}
+	return s
+}
+
+func (r *raftReplicator) stop() error {
+	err := r.raft.Shutdown().Error()
+	return errors.Join(err, r.transport.Close())
+}
+
+// raftFold is the state machine that Raft sees. Raft calls it on one goroutine.
+type raftFold struct {
+	apply     func([]entry)
+	entries   []entry
+	responses []any // all nil: outcomes travel by tickets
+}
+
+var _ raft.BatchingFSM = (*raftFold)(nil)
+
+// ApplyBatch takes committed entries in order, those that change the members among them.
+func (f *raftFold) ApplyBatch(logs []*raft.Log) []any {
+	f.entries = f.entries[:0]
+	for _, l := range logs {
+		kind := entryFacts
+		if l.Type == raft.LogConfiguration {
+			kind = entryConfig
+		}
+		f.entries = append(f.entries, entry{index: l.Index, term: l.Term, kind: kind, data: l.Data})
+	}
+	f.apply(f.entries)
+	clear(f.entries) // lets go of the entries' bytes
+	for len(f.responses) < len(logs) {
+		f.responses = append(f.responses, nil)
+	}
+	return f.responses[:len(logs)]
+}
+
+// Apply takes one entry.
+func (f *raftFold) Apply(l *raft.Log) any {
+	f.ApplyBatch([]*raft.Log{l})
+	return nil
+}
+
+// Snapshot offers none: the log is kept whole, and the store's own position is what a start goes on from.
+func (f *raftFold) Snapshot() (raft.FSMSnapshot, error) { return nil, errNoSnapshots }
+
+// Restore takes none.
+func (f *raftFold) Restore(source io.ReadCloser) error {
+	return errors.Join(errNoSnapshots, source.Close())
+}

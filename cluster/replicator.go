@@ -1,0 +1,32 @@
+package cluster
+
+// This file says what a node needs of consensus, so that another implementation could take the place of the one in raft.go.
+
+// replicator orders entries among the nodes and hands the committed ones to the fold, in order, on one goroutine.
+type replicator interface {
+	// propose asks for an entry to be put in the log. It never waits for the disk. Entries proposed by a leader are in the log in the
+	// order of the calls; one whose outcome is an error may or may not be. The caller does not change entry any more.
+	propose(entry []byte) outcome
+	// leadership tells each change: true when this node begins to lead, false when it ends. Only the last one is kept for a slow reader.
+	leadership() <-chan bool
+	// campaign makes this node stand for election at once if it is the only voter; otherwise it does nothing.
+	campaign() error
+	// applied says that the fold has come to index.
+	applied(index uint64)
+	// resigned says that the node has taken note of the end of its leadership.
+	resigned()
+	// standing reports roles and members.
+	standing() standing
+	// stop ends it; no entry is handed to the fold afterwards.
+	stop() error
+}
+
+// standing is where this node stands in the consensus.
+type standing struct {
+	role       string // leader, candidate, follower, stopped
+	leader     string // node id; "" when none is known
+	leaderAddr string
+	term       uint64
+	lastIndex  uint64 // of the log
+	members    []Member
+}

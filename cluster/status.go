@@ -1,0 +1,101 @@
+package cluster
+
+// This file holds what a node says about itself.
+
+import (
+	"context"
+
+	"stampede/broker"
+	"stampede/storage"
+)
+
+// Member is one server of the cluster.
+type Member struct {
+	ID, Addr      string
+	Voter, Leader bool
+}
+
+// Status is a node's own view of itself and of the cluster.
+type Status struct {
+	Node        broker.NodeID
+	Name        string
+	Cluster     string
+	Incarnation uint64
+	Version     string // of the program
+	FoldVersion uint32
+
+	Role       string // leader, candidate, follower, starting, stopped
+	Leader     string // node id of the leader, "" when none is known
+	LeaderAddr string
+	Term       uint64
+	Members    []Member
+
+	LastIndex    uint64     // of the log
+	AppliedIndex uint64     // folded
+	AppliedSeq   broker.Seq // folded
+	Lag          uint64     // entries in the log that are not folded
+
+	// The state at one place in the log, the last one handed to the store: equal on all nodes at equal DigestSeq.
+	DigestSeq   broker.Seq
+	DigestIndex uint64
+	Digest      uint64
+	Chain       uint64
+	Counts      broker.Counts
+
+	EntriesInFlight int    // proposed, not committed
+	CommandsWaiting uint64 // submitted, without outcome
+}
+
+// Status reports where the node stands. It is cheap and never waits for the cluster.
+func (n *Node) Status() Status {
+	sum := n.fold.summarize()
+	s := Status{
+		Node: n.id.node, Name: n.cfg.Name, Cluster: n.id.Cluster, Incarnation: n.id.Incarnation, Version: n.cfg.Version, FoldVersion: sum.version,
+		Role:         "starting",
+		AppliedIndex: n.fold.index.Load(), AppliedSeq: n.Applied(),
+		DigestSeq: broker.Seq(sum.position.Seq), DigestIndex: sum.position.Index, Digest: sum.position.Digest, Chain: sum.position.Chain,
+		Counts: sum.counts,
+	}
+	s.EntriesInFlight, s.CommandsWaiting = n.proposer.waiting()
+	if c := n.consensus.Load(); c != nil {
+		at := c.standing()
+		s.Role, s.Leader, s.LeaderAddr, s.Term, s.Members, s.LastIndex = at.role, at.leader, at.leaderAddr, at.term, at.members, at.lastIndex
+		if s.LastIndex > s.AppliedIndex {
+			s.Lag = s.LastIndex - s.AppliedIndex
+		}
+	}
+	return s
+}
+
+// ID returns the node's id.
+func (n *Node) ID() broker.NodeID { return n.id.node }
+
+// Incarnation returns how manieth time this node runs.
+func (n *Node) Incarnation() uint64 { return n.id.Incarnation }
+
+// Ready is closed once the node has folded its own NodeStarted: it has caught up with all that was in the log when it started.
+func (n *Node) Ready() <-chan struct{} { return n.fold.ready }
+
+// Done is closed when the node has ended its part in the cluster: no outcome comes any more.
+func (n *Node) Done() <-chan struct{} { return n.ended }
+
+// Submit takes encoded facts, as many as tickets and in their order, and copies both. Outcomes come to the Performer in the order of
+// submission. It blocks while more than PendingBytesMax wait for theirs, until ctx ends. A nil error says that the facts will be proposed,
+// nothing more; ErrStopped that they were not taken.
+func (n *Node) Submit(ctx context.Context, facts []byte, tickets []Ticket) error {
+	return n.proposer.submit(ctx, facts, tickets)
+}
+
+// Inspect runs fn on the state between two batches of entries; while it runs, nothing is folded. fn must not keep the state.
+func (n *Node) Inspect(ctx context.Context, fn func(*broker.State)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return n.fold.inspect(fn)
+}
+
+// LogStats returns the figures of the log.
+func (n *Node) LogStats() storage.LogStats { return n.log.Stats() }
+
+// StoreStats returns the figures of the state's store.
+func (n *Node) StoreStats() storage.StoreStats { return n.store.Stats() }

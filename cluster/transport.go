@@ -1,0 +1,197 @@
+package cluster
+
+// This file holds the safe transport: a wrapper of Raft's transport that closes what Raft leaves open between replicas.
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/hashicorp/raft"
+)
+
+// appendBytesMax is how much one AppendEntries may carry. One entry goes whatever it weighs, so that a follower can always catch up.
+const appendBytesMax = 4 << 20
+
+var errTransportClosed = errors.New("transport is closed")
+
+// wireTransport is what the wrapper needs of the transport below it: raft's own, with pre-votes and an end.
+type wireTransport interface {
+	raft.Transport
+	raft.WithPreVote
+	raft.WithClose
+}
+
+// safeTransport wraps a Raft transport (T1 to T6 are tested each against the bare one):
+//
+//	T1 No heart-beat fast path: heart-beats go through Raft's main loop like all other calls, where they cannot change the term in the
+//	   middle of an append.
+//	T2 The commit index of an AppendEntries, sent or received, is at most the index of the last entry that it carries or names as the one
+//	   before: a follower never takes for committed what the call did not compare.
+//	T3 No pipelining: it can hang one follower for ever, and leaves the tail of a burst behind.
+//	T4 An AppendEntries carries at most appendBytesMax, but at least one entry; trimmed before T2, and in the caller's own request, since
+//	   Raft reads from it how far the follower has come.
+//	T5 As soon as the leader has applied, its followers are told the commit index (nudge), with an ordinary empty AppendEntries that
+//	   claims no more than the follower has acknowledged. Raft itself would wait for the next entry or 50 ms.
+//	T6 A node that is the only voter can hand itself a TimeoutNow and need not wait for an election timeout.
+//
+// Goroutines: forward, from newSafeTransport to Close; nudgePeer, one at a time a peer, while it is behind.
+type safeTransport struct {
+	wireTransport
+	calls chan raft.RPC
+	done  chan struct{}
+	tasks sync.WaitGroup
+
+	mu      sync.Mutex // guards the fields below
+	closed  bool
+	applied uint64 // the leader's
+	peers   map[raft.ServerID]*peerProgress
+}
+
+// peerProgress is what a leader knows of a follower from its last successful AppendEntries.
+type peerProgress struct {
+	target  raft.ServerAddress
+	request raft.AppendEntriesRequest // header, term and leader of it; entries dropped
+	matched uint64                    // index of the last entry that the follower is known to have
+	term    uint64                    // of that entry
+	told    uint64                    // commit index that the follower was told
+	nudging bool                      // a nudge is on its way
+}
+
+var (
+	_ raft.Transport   = (*safeTransport)(nil)
+	_ raft.WithPreVote = (*safeTransport)(nil)
+	_ raft.WithClose   = (*safeTransport)(nil)
+)
+
+func newSafeTransport(inner wireTransport) *safeTransport {
+	t := &safeTransport{
+		wireTransport: inner,
+		calls:         make(chan raft.RPC),
+		done:          make(chan struct{}),
+		peers:         make(map[raft.ServerID]*peerProgress),
+	}
+	t.tasks.Add(1)
+	go t.forward()
+	return t
+}
+
+// forward hands the calls of other nodes on to Raft, each capped (T2).
+func (t *safeTransport) forward() {
+	defer t.tasks.Done()
+	for {
+		var call raft.RPC
+		select {
+		case call = <-t.wireTransport.Consumer():
+		case <-t.done:
+			return
+		}
+		if request, ok := call.Command.(*raft.AppendEntriesRequest); ok {
+			received := *request // in memory the sender still reads its own
+			capCommit(&received)
+			call.Command = &received
+		}
+		select {
+		case t.calls <- call:
+		case <-t.done:
+			call.Respond(nil, errTransportClosed)
+			return
+		}
+	}
+}
+
+// Consumer gives Raft the calls of other nodes.
+func (t *safeTransport) Consumer() <-chan raft.RPC { return t.calls }
+
+// SetHeartbeatHandler takes no handler (T1). Raft's documentation allows that.
+func (t *safeTransport) SetHeartbeatHandler(func(raft.RPC)) {}
+
+// AppendEntriesPipeline offers none (T3).
+func (t *safeTransport) AppendEntriesPipeline(raft.ServerID, raft.ServerAddress) (raft.AppendPipeline, error) {
+	return nil, raft.ErrPipelineReplicationNotSupported
+}
+
+// AppendEntries sends entries to a follower, trimmed (T4) and capped (T2), and remembers what it acknowledged (T5).
+func (t *safeTransport) AppendEntries(id raft.ServerID, target raft.ServerAddress, request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
+	trimEntries(request)
+	capCommit(request)
+	if err := t.wireTransport.AppendEntries(id, target, request, response); err != nil {
+		return err
+	}
+	if response.Success && response.Term == request.Term {
+		t.acknowledged(id, target, request)
+	}
+	return nil
+}
+
+// InstallSnapshot sends a snapshot; how far the follower has come is known again after the next AppendEntries.
+func (t *safeTransport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, request *raft.InstallSnapshotRequest, response *raft.InstallSnapshotResponse, data io.Reader) error {
+	t.mu.Lock()
+	delete(t.peers, id)
+	t.mu.Unlock()
+	return t.wireTransport.InstallSnapshot(id, target, request, response, data)
+}
+
+// Close ends the transport and waits for its goroutines.
+func (t *safeTransport) Close() error {
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return nil
+	}
+	t.closed = true
+	close(t.done)
+	t.mu.Unlock()
+	err := t.wireTransport.Close()
+	t.tasks.Wait()
+	return err
+}
+
+// campaign makes this node a candidate at once (T6). Only the sole voter may do so: others would disturb a leader.
+func (t *safeTransport) campaign() error {
+	answer := make(chan raft.RPCResponse, 1)
+	call := raft.RPC{
+		Command:  &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}},
+		RespChan: answer,
+	}
+	select {
+	case t.calls <- call:
+	case <-t.done:
+		return errTransportClosed
+	}
+	select {
+	case a := <-answer:
+		if a.Error != nil {
+			return fmt.Errorf("stand for election: %w", a.Error)
+		}
+		return nil
+	case <-t.done:
+		return errTransportClosed
+	}
+}
+
+// trimEntries shortens a request to appendBytesMax, but never below one entry.
+func trimEntries(request *raft.AppendEntriesRequest) {
+	size := 0
+	for i, entry := range request.Entries {
+		size += len(entry.Data) + len(entry.Extensions)
+		if i > 0 && size > appendBytesMax {
+			request.Entries = request.Entries[:i]
+			return
+		}
+	}
+}
+
+// capCommit lowers the commit index of a request to what its receiver will have compared.
+func capCommit(request *raft.AppendEntriesRequest) {
+	request.LeaderCommitIndex = min(request.LeaderCommitIndex, lastIndexOf(request))
+}
+
+// lastIndexOf is the index of the last entry of which the receiver knows, if it takes the request, that it has the leader's.
+func lastIndexOf(request *raft.AppendEntriesRequest) uint64 {
+	if n := len(request.Entries); n > 0 {
+		return request.Entries[n-1].Index
+	}
+	return request.PrevLogEntry
+}

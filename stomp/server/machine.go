@@ -1,0 +1,175 @@
+package server
+
+import (
+	"stampede/stomp"
+)
+
+// This file is the protocol without I/O: what a frame means in the state that the session is in.
+
+// step is what the session has to do about a frame.
+type step uint8
+
+const (
+	stepConnect step = iota
+	stepSend
+	stepSubscribe
+	stepUnsubscribe
+	stepAck
+	stepCommit     // actions are in machine.actions
+	stepReceipt    // nothing but the receipt, if one was asked for
+	stepDisconnect // the last frame
+)
+
+// endedMax bounds the remembered ids of ended subscriptions: an UNSUBSCRIBE of one of them is a mistake without harm.
+const endedMax = 64
+
+// machine holds the protocol's state of one session. It is used by the reading goroutine only.
+type machine struct {
+	config        *Config
+	version       stomp.Version
+	connected     bool
+	subscriptions map[string]struct{}
+	ended         []string // the last ended subscriptions
+	transactions  map[string]*transaction
+	actions       []*stomp.Frame // of the transaction that stepCommit commits
+}
+
+type transaction struct {
+	actions []*stomp.Frame
+	bytes   int
+}
+
+// take decides what a frame means. An error is to be answered with ERROR.
+func (m *machine) take(f *stomp.Frame) (step, *stomp.ProtocolError) {
+	connecting := f.Command == stomp.CommandConnect || f.Command == stomp.CommandStomp
+	switch {
+	case connecting && m.connected:
+		return 0, fault(stomp.CodeAlreadyConnected, "already connected", "A session is connected once; open another connection for another session.")
+	case !connecting && !m.connected:
+		return 0, fault(stomp.CodeNotConnected, "not connected", "The first frame has to be CONNECT or STOMP.")
+	}
+	if err := stomp.Validate(f, m.version); err != nil {
+		return 0, err
+	}
+	switch f.Command {
+	case stomp.CommandConnect, stomp.CommandStomp:
+		return stepConnect, nil
+	case stomp.CommandSend, stomp.CommandAck, stomp.CommandNack:
+		return m.act(f)
+	case stomp.CommandSubscribe:
+		return stepSubscribe, m.subscribe(f)
+	case stomp.CommandUnsubscribe:
+		return m.unsubscribe(f)
+	case stomp.CommandBegin:
+		return stepReceipt, m.begin(f.Value("transaction"))
+	case stomp.CommandCommit:
+		return stepCommit, m.commit(f.Value("transaction"))
+	case stomp.CommandAbort:
+		return stepReceipt, m.abort(f.Value("transaction"))
+	case stomp.CommandDisconnect:
+		m.transactions = nil // [STOMP12 §BEGIN] open transactions are aborted
+		return stepDisconnect, nil
+	}
+	return 0, fault(stomp.CodeUnknownCommand, "unexpected command "+f.Command.String(), "Only a server sends this frame.")
+}
+
+// act is SEND, ACK or NACK: done at once, or kept until its transaction is committed.
+func (m *machine) act(f *stomp.Frame) (step, *stomp.ProtocolError) {
+	id, ok := f.Get("transaction")
+	if !ok {
+		if f.Command == stomp.CommandSend {
+			return stepSend, nil
+		}
+		return stepAck, nil
+	}
+	t := m.transactions[string(id)]
+	if t == nil {
+		return 0, unknownTransaction(string(id))
+	}
+	t.bytes += f.Size()
+	if len(t.actions) >= m.config.TransactionActionsMax || t.bytes > m.config.TransactionBytesMax {
+		return 0, fault(stomp.CodeTransactionTooLarge, "transaction too large", "A transaction holds a bounded number of frames and bytes; commit earlier.")
+	}
+	t.actions = append(t.actions, f.Clone())
+	return stepReceipt, nil // says only that it is in the transaction
+}
+
+func (m *machine) subscribe(f *stomp.Frame) *stomp.ProtocolError {
+	id := string(stomp.SubscriptionID(f, m.version))
+	if _, taken := m.subscriptions[id]; taken {
+		return fault(stomp.CodeDuplicateSubscription, "duplicate subscription id", "The session has a subscription '"+id+"' already; ids are unique in a connection.")
+	}
+	if len(m.subscriptions) >= m.config.SubscriptionsMax {
+		return &stomp.ProtocolError{Code: stomp.CodeTooManySubscriptions, Severity: stomp.Refused, Message: "too many subscriptions", Detail: "The session has as many subscriptions as the broker allows."}
+	}
+	if m.subscriptions == nil {
+		m.subscriptions = map[string]struct{}{}
+	}
+	m.subscriptions[id] = struct{}{}
+	return nil
+}
+
+// forget takes back a subscription that the backend refused.
+func (m *machine) forget(id string) { delete(m.subscriptions, id) }
+
+func (m *machine) unsubscribe(f *stomp.Frame) (step, *stomp.ProtocolError) {
+	id := string(stomp.SubscriptionID(f, m.version))
+	if _, open := m.subscriptions[id]; open {
+		delete(m.subscriptions, id)
+		if len(m.ended) == endedMax {
+			m.ended = append(m.ended[:0], m.ended[1:]...)
+		}
+		m.ended = append(m.ended, id)
+		return stepUnsubscribe, nil
+	}
+	for _, e := range m.ended {
+		if e == id {
+			return stepReceipt, nil
+		}
+	}
+	return 0, &stomp.ProtocolError{
+		Code: stomp.CodeUnknownSubscription, Severity: stomp.Refused, Message: "unknown subscription",
+		Detail: "The session has no subscription '" + id + "'.",
+	}
+}
+
+func (m *machine) begin(id string) *stomp.ProtocolError {
+	if m.transactions[id] != nil {
+		return fault(stomp.CodeDuplicateTransaction, "duplicate transaction", "The transaction '"+id+"' was begun already.")
+	}
+	if len(m.transactions) >= m.config.TransactionsMax {
+		return fault(stomp.CodeTooManyTransactions, "too many transactions", "The session has as many open transactions as the broker allows.")
+	}
+	if m.transactions == nil {
+		m.transactions = map[string]*transaction{}
+	}
+	m.transactions[id] = &transaction{}
+	return nil
+}
+
+func (m *machine) commit(id string) *stomp.ProtocolError {
+	t := m.transactions[id]
+	if t == nil {
+		return unknownTransaction(id)
+	}
+	delete(m.transactions, id)
+	m.actions = t.actions
+	return nil
+}
+
+func (m *machine) abort(id string) *stomp.ProtocolError {
+	if m.transactions[id] == nil {
+		return unknownTransaction(id)
+	}
+	delete(m.transactions, id)
+	return nil
+}
+
+func unknownTransaction(id string) *stomp.ProtocolError {
+	return fault(stomp.CodeUnknownTransaction, "unknown transaction", "The session has no open transaction '"+id+"'.")
+}
+
+// fault is a mistake in the protocol: it always closes.
+func fault(code, message, detail string) *stomp.ProtocolError {
+	return &stomp.ProtocolError{Code: code, Severity: stomp.Fatal, Message: message, Detail: detail}
+}

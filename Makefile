@@ -12,6 +12,7 @@ BENCHTIME ?= 1s
 COUNT    ?= 1
 PKG      ?= ./...
 IMAGE    ?= stampede
+BENCHARGS ?= fanout
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 FIND_GO  := find . \( -name .git -o -name node_modules \) -prune -o -name
@@ -70,9 +71,9 @@ interop-stompjs: ## Run stompjs (Node.js) against a freshly built broker
 bench: ## Run the benchmarks, in the form that benchstat reads (BENCH=, PKG=, COUNT=10)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(COUNT) $(PKG)
 
-peers: build ## Run `stampede bench` against brokers that are already up: PEERS="stampede=tcp://127.0.0.1:61613 other=tcp://..."
+peers: build ## Run `stampede bench` against brokers that are up: PEERS="a=tcp://... b=ws://..." BENCHARGS=fanout
 	@if [ -z "$(PEERS)" ]; then echo 'say which: make peers PEERS="name=tcp://host:port name=tcp://host:port"'; exit 2; fi
-	@for peer in $(PEERS); do echo "== $${peer%%=*}"; ./$(BIN) bench --url "$${peer#*=}" $(BENCHARGS); done
+	@for peer in $(PEERS); do echo "== $${peer%%=*}"; ./$(BIN) bench $(BENCHARGS) --url "$${peer#*=}"; done
 
 cover: ## Run all tests with coverage and print it by function; coverage.html shows the lines
 	$(GO) test -coverprofile=coverage.out -coverpkg=./... $(PKG)

@@ -85,6 +85,7 @@ var rooms = []room{
 
 	{floor: 3, path: "cluster/gateway", allow: []string{
 		anyStd, "stampede/broker", "stampede/cluster", "stampede/stomp", "stampede/stomp/auth", "stampede/stomp/server",
+		"github.com/prometheus/client_golang/prometheus",
 	}},
 	{floor: 3, path: "cluster/admin", allow: []string{
 		anyStd, "stampede/broker", "stampede/cluster", "stampede/stomp", "stampede/stomp/auth", "stampede/stomp/server",

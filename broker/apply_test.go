@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -66,11 +67,11 @@ func TestApply(t *testing.T) {
 	t.Run("keeps time from going backwards", func(t *testing.T) {
 		var fx broker.Effects
 		s := broker.New(broker.DefaultLimits())
-		for _, at := range []broker.Instant{50, 40, -7, 60} {
-			s.Apply(broker.Event{At: at, Fact: broker.TimeAdvanced{}}, &fx)
-		}
-		if got := s.Clock(); got != 60 {
-			t.Errorf("clock = %d, want 60", got)
+		for _, step := range []struct{ at, want broker.Instant }{{50, 50}, {40, 50}, {-7, 50}, {60, 60}} {
+			s.Apply(broker.Event{At: step.at, Fact: broker.TimeAdvanced{}}, &fx)
+			if got := s.Clock(); got != step.want {
+				t.Errorf("clock after an event at %d = %d, want %d", step.at, got, step.want)
+			}
 		}
 	})
 	t.Run("appends to the effects that are there", func(t *testing.T) {
@@ -135,6 +136,24 @@ func TestDecoder(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestDecoderMemory reads transactions that say they have many actions: memory must follow the bytes, not the number.
+func TestDecoderMemory(t *testing.T) {
+	encoded := []byte("\x0a\xff\xff\x03")
+	d := broker.NewDecoder()
+	const times = 100
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range times {
+		if _, _, err := d.Fact(encoded); err == nil {
+			t.Fatal("four bytes were taken for a transaction")
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if got := (after.TotalAlloc - before.TotalAlloc) / times; got > 1_000 {
+		t.Errorf("bytes allocated for four bytes = %d, want next to none", got)
+	}
 }
 
 func TestNodeID(t *testing.T) {

@@ -70,7 +70,7 @@ func FuzzRestoreState(f *testing.F) {
 	f.Add(broker.New(broker.DefaultLimits()).Changes())
 	s := broker.New(broker.DefaultLimits())
 	var fx broker.Effects
-	for _, e := range longHistory(60) {
+	for _, e := range longHistory(60, 30) {
 		s.Apply(e, &fx)
 	}
 	f.Add(s.Changes())

@@ -54,7 +54,7 @@ func TestLaws(t *testing.T) {
 	t.Run("two folds of one log have one digest, however often it is asked for", func(t *testing.T) {
 		one, other := broker.New(broker.DefaultLimits()), broker.New(broker.DefaultLimits())
 		var fx broker.Effects
-		for i, e := range longHistory(2_000) {
+		for i, e := range longHistory(2_000, 200) {
 			one.Apply(e, &fx)
 			other.Apply(e, &fx)
 			other.Digest()
@@ -69,7 +69,7 @@ func TestLaws(t *testing.T) {
 	})
 	t.Run("a long history with many subscriptions keeps the invariants", func(t *testing.T) {
 		j := brokertest.NewJournal(broker.DefaultLimits(), 37)
-		for i, e := range longHistory(12_000) {
+		for i, e := range longHistory(12_000, 200) {
 			j.Apply(e)
 			if i%1_000 != 0 {
 				continue
@@ -159,8 +159,9 @@ func drawFact(t *rapid.T, action bool) broker.Fact {
 	}
 }
 
-// longHistory returns events of hundreds of subscriptions on a few queues, from a fixed seed. Messages are not shared between calls.
-func longHistory(events int) []broker.Event {
+// longHistory returns events of many subscriptions on a few queues, from a fixed seed, of which so many recent ones are settled and closed.
+// The fewer, the more waits. Messages are not shared between calls.
+func longHistory(events int, recent int) []broker.Event {
 	random := rand.New(rand.NewSource(7))
 	o := broker.Origin{Node: sampleNode, Incarnation: 1}
 	var history []broker.Event
@@ -180,18 +181,18 @@ func longHistory(events int) []broker.Event {
 			add(broker.SessionOpened{Session: uint64(random.Intn(20)), User: "u"})
 		case n < 4:
 			add(broker.SessionClosed{Session: uint64(random.Intn(20))})
-		case n < 16:
+		case n < 5+recent/16:
 			sub++
 			add(broker.SubscriptionOpened{
 				Session: uint64(random.Intn(20)), Sub: sub, Kind: broker.KindQueue, Dest: queues[random.Intn(3)],
-				Mode: broker.AckMode(random.Intn(3)), Credit: uint32(random.Intn(60)),
+				Mode: broker.AckMode(random.Intn(3)), Credit: uint32(random.Intn(recent/3 + 1)),
 			})
 		case n < 24 && sub > 0:
-			add(broker.SubscriptionClosed{Sub: sub - uint64(random.Intn(int(min(sub, 200))))})
+			add(broker.SubscriptionClosed{Sub: sub - uint64(random.Intn(int(min(sub, uint64(recent)))))})
 		case n < 55 && sub > 0:
 			from := uint64(1 + random.Intn(60))
 			add(broker.DeliverySettled{
-				Sub: sub - uint64(random.Intn(int(min(sub, 200)))), From: from, To: from + uint64(random.Intn(4)), Outcome: broker.Outcome(1 + random.Intn(4)),
+				Sub: sub - uint64(random.Intn(int(min(sub, uint64(recent))))), From: from, To: from + uint64(random.Intn(4)), Outcome: broker.Outcome(1 + random.Intn(4)),
 			})
 		case n < 60:
 			history = append(history, broker.Event{At: at, Fact: broker.TimeAdvanced{}})

@@ -105,6 +105,13 @@ func testRestoreHostile(t *testing.T) {
 			changed[key][bit/8] ^= 1 << (bit % 8)
 			try(changed)
 		}
+		for at := range value {
+			for b := range byte(8) {
+				changed[key] = bytes.Clone(value)
+				changed[key][at] = b
+				try(changed)
+			}
+		}
 		for cut := range value {
 			changed[key] = value[:cut]
 			try(changed)

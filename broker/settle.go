@@ -1,5 +1,7 @@
 package broker
 
+import "strings"
+
 // This file settles deliveries.
 
 func (s *State) deliverySettled(f DeliverySettled, n *node, fx *Effects) Refusal {
@@ -133,7 +135,11 @@ type letter struct {
 func (s *State) deadLetter(q *queue, ref uint32, reason deadReason, fx *Effects) {
 	e := *s.entries.at(ref)
 	s.remove(q, ref)
-	to := s.queueNamed(deadLetterPrefix + q.name[min(len(queuePrefix), len(q.name)):])
+	name, ok := strings.CutPrefix(q.name, queuePrefix)
+	if !ok {
+		name = strings.TrimPrefix(name, "/")
+	}
+	to := s.queueNamed(deadLetterPrefix + name)
 	place := s.takeSeq()
 	_, moved := s.enqueue(to, place, int(e.size), 0)
 	moved.flags |= entryDead

@@ -62,6 +62,16 @@ func TestClock(t *testing.T) {
 		want(t, at, 1_000_110)
 	})
 
+	t.Run("is at the wall clock as soon as they have met between two readings", func(t *testing.T) {
+		h := &handClocks{wall: 1_000_000}
+		c := newClock(h.read)
+		c.now(0)
+		h.wall -= 100
+		h.pass(300)
+		at, _ := c.now(0)
+		want(t, at, 1_000_200)
+	})
+
 	t.Run("loses nothing at half speed to frequent readings", func(t *testing.T) {
 		h := &handClocks{wall: 1_000_000}
 		c := newClock(h.read)

@@ -69,6 +69,7 @@ type fold struct {
 	index   atomic.Uint64 // of the last entry folded
 	clock   atomic.Int64  // the fold's
 	due     atomic.Int64  // when TimeAdvanced has something to do; 0 never
+	summary atomic.Pointer[summary]
 
 	mu          sync.Mutex // guards all below
 	state       *broker.State
@@ -83,7 +84,6 @@ type fold struct {
 	failed      bool
 	arena       []byte
 	event       broker.Event // the one being folded, for the report of a panic
-	summary     summary
 }
 
 // summary is what Status says about the state, taken together at one position.
@@ -103,7 +103,7 @@ func newFold(id identity, state *broker.State, pos storage.Position, store state
 	f.index.Store(pos.Index)
 	f.streams.fill(state)
 	f.publishLocked()
-	f.summary = summary{position: pos, counts: state.Counts(), version: state.Version()}
+	f.summary.Store(&summary{position: pos, counts: state.Counts(), version: state.Version()})
 	return f
 }
 
@@ -317,16 +317,17 @@ func (f *fold) takePosition() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	index := f.index.Load()
-	if f.failed || index == f.summary.position.Index {
+	if f.failed || index == f.summary.Load().position.Index {
 		return
 	}
 	pos := storage.Position{
 		Seq: f.applied.Load(), Index: index, Term: f.term, Chain: f.chain.sum, Digest: f.state.Digest(),
 		Config: f.config, ConfigIndex: f.configIndex,
 	}
-	f.summary = summary{position: pos, counts: f.state.Counts(), version: f.state.Version()}
+	counts := f.state.Counts()
+	f.summary.Store(&summary{position: pos, counts: counts, version: f.state.Version()})
 	f.store.Commit(pos, f.state.Changes())
-	if c := f.summary.counts; f.streams.count() > c.Topics+c.UserDestinations+streamsForgottenMax {
+	if c := counts; f.streams.count() > c.Topics+c.UserDestinations+streamsForgottenMax {
 		f.streams.fill(f.state)
 	}
 }
@@ -340,11 +341,4 @@ func (f *fold) inspect(fn func(*broker.State)) error {
 	}
 	fn(f.state)
 	return nil
-}
-
-// summarize returns what was known at the last position.
-func (f *fold) summarize() summary {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.summary
 }

@@ -36,9 +36,10 @@ type Ticket struct {
 	Aux   uint64
 }
 
-// Performer performs what the fold decides, for the sessions of this node. All calls come from the goroutine of the fold, must not block,
-// and may not call Submit with a context that waits: the fold is what makes room. Calls begin with the node's own NodeStarted; what the
-// log held before that is folded in silence.
+// Performer performs what the fold decides, for the sessions of this node. All calls come from the goroutine of the fold and must not block.
+// They may use Submit only with a context that has ended or ends soon, since the fold is what makes room, and may not use Inspect, which
+// waits for the fold; everything that reads is allowed. Calls begin with the node's own NodeStarted; what the log held before that is
+// folded in silence.
 type Performer interface {
 	// Outcome tells that an own fact took effect at seq (its first Seq), or was refused there. It comes before Perform of the same event.
 	Outcome(t Ticket, seq broker.Seq, refusal broker.Refusal)
@@ -68,6 +69,7 @@ type Node struct {
 
 	consensus atomic.Pointer[consensus] // set by Run
 	running   atomic.Bool
+	closed    atomic.Bool
 	answers   chan outcome // of capacity 1: a proposal that should long have been committed
 
 	failOnce sync.Once
@@ -156,12 +158,15 @@ func (n *Node) restore() error {
 	n.proposer.stamp = n.stamp
 	n.proposer.uptime = n.uptime
 	n.proposer.mayPropose = func() bool { return !n.store.Full() }
-	name := n.cfg.Name
-	if name == "" {
-		name = n.id.Node
-	}
-	n.proposer.announce(broker.AppendFact(nil, broker.NodeStarted{Name: name, Version: broker.FoldVersion}))
+	n.proposer.announce(broker.AppendFact(nil, broker.NodeStarted{Name: n.name(), Version: broker.FoldVersion}))
 	return nil
+}
+
+func (n *Node) name() string {
+	if n.cfg.Name == "" {
+		return n.id.Node
+	}
+	return n.cfg.Name
 }
 
 // restoreState folds nothing: it reads the records that the store has. A new state starts with the default limits; others come by the log.
@@ -183,9 +188,12 @@ func restoreState(store *storage.Store) (*broker.State, error) {
 	return state, nil
 }
 
-// Close gives back what Open took, for a node that does not Run. Run closes itself.
+// Close gives back what Open took, for a node that does not Run. Run closes itself; closing again does nothing.
 func (n *Node) Close() error {
 	var errs []error
+	if n.closed.Swap(true) {
+		return nil
+	}
 	if n.store != nil {
 		errs = append(errs, n.store.Close())
 	}

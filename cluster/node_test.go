@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -251,5 +253,50 @@ func TestNode(t *testing.T) {
 		if s.Role != "leader" || len(s.Members) != 1 || !s.Members[0].Voter || !s.Members[0].Leader {
 			t.Errorf("status = %+v, want a leader that is its only member", s)
 		}
+	})
+
+	t.Run("listens for other nodes where it is told to", func(t *testing.T) {
+		cfg := testConfig(t.TempDir())
+		cfg.Addr = "127.0.0.1:0"
+		n := run(t, cfg)
+		addr := n.Status().LeaderAddr
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatalf("dial %s: %v", addr, err)
+		}
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+
+		busy := testConfig(t.TempDir())
+		busy.Addr = addr
+		other, err := cluster.Open(busy, quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := other.Run(context.Background(), newRecorder()); err == nil || !strings.Contains(err.Error(), "listen") {
+			t.Errorf("run at a busy address = %v, want a failure to listen", err)
+		}
+		if err := n.stop(); err != nil {
+			t.Fatal(err)
+		}
+		n = run(t, cfg) // at another port: it is the same member
+		if got := n.Status(); got.Role != "leader" || len(got.Members) != 1 {
+			t.Errorf("status at another port = %+v, want the leader of one member", got)
+		}
+	})
+
+	t.Run("is closed without having run", func(t *testing.T) {
+		cfg := testConfig(t.TempDir())
+		n, err := cluster.Open(cfg, quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := n.Close(); err != nil {
+				t.Errorf("close = %v", err)
+			}
+		}
+		run(t, cfg)
 	})
 }

@@ -24,7 +24,7 @@ func (t *safeTransport) acknowledged(id raft.ServerID, target raft.ServerAddress
 		p.matched, p.told = 0, 0 // of another leadership
 	}
 	p.target = target
-	p.request = raft.AppendEntriesRequest{RPCHeader: request.RPCHeader, Term: request.Term, Leader: request.Leader}
+	p.request = raft.AppendEntriesRequest{RPCHeader: request.RPCHeader, Term: request.Term}
 	if matched > p.matched {
 		p.matched, p.term = matched, term
 	}

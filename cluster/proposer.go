@@ -23,7 +23,8 @@ var (
 )
 
 const (
-	batchBytesMin   = 4 << 10         // the first size of an entry's buffer
+	batchBytesMin   = 4 << 10         // the first size of the buffer of an entry that gathers
+	entrySlackMax   = 256             // bytes, beside a quarter, that an entry's buffer may have unused: they stay as long as its messages are in the ring
 	batchesIdleMax  = 64              // ticket lists kept for reuse; more are left to the collector
 	ticketsIdleMax  = 8192            // a longer list is not kept: a rare burst must not hold memory for ever
 	proposalOldTime = time.Second / 4 // an entry that is not committed after this is asked what became of it
@@ -158,8 +159,11 @@ func (p *proposer) newBatchLocked(bytes int) *batch {
 	if n := len(p.idle); n > 0 {
 		b, p.idle = p.idle[n-1], p.idle[:n-1]
 	}
-	// The buffer is not reused: messages in the ring are views of it.
-	b.entry = make([]byte, entryHeadBytes, entryHeadBytes+max(bytes, p.sizeHint))
+	// The buffer is not reused: messages in the ring are views of it. What is proposed at once needs no room for more.
+	if p.onTheWayLocked() > 0 {
+		bytes = max(bytes, p.sizeHint)
+	}
+	b.entry = make([]byte, entryHeadBytes, entryHeadBytes+bytes)
 	b.firstN = p.nextN
 	return b
 }
@@ -187,8 +191,8 @@ func (p *proposer) proposeLocked(force bool) {
 
 // sendLocked stamps a batch and hands it to Raft.
 func (p *proposer) sendLocked(b *batch) {
-	if b.outcome != nil {
-		b.entry = append([]byte(nil), b.entry...) // Raft still holds the bytes of the first proposal
+	if b.outcome != nil || cap(b.entry)-len(b.entry) > len(b.entry)/4+entrySlackMax {
+		b.entry = append(make([]byte, 0, len(b.entry)), b.entry...) // Raft still holds the bytes of the first proposal; the ring would hold the unused ones
 	}
 	putEntryHead(b.entry, p.stamp(), envelope{node: p.node, incarnation: p.incarnation, firstN: b.firstN, count: b.count})
 	p.sizeHint = min(max(len(b.entry)+len(b.entry)/4, batchBytesMin), p.batchBytesMax)

@@ -177,6 +177,22 @@ func TestProposer(t *testing.T) {
 		}
 	})
 
+	t.Run("keeps no more memory than an entry needs", func(t *testing.T) {
+		l := newHandLog(nil)
+		l.lead()
+		l.put(t, 1, 100)
+		l.put(t, 2, 100) // gathers, in a buffer for many
+		l.commit()
+		for _, b := range l.unfolded {
+			if unused := cap(b.entry) - len(b.entry); unused > len(b.entry)/4+entrySlackMax {
+				t.Errorf("entry of %d bytes has %d unused", len(b.entry), unused)
+			}
+		}
+		if got := len(l.proposals(t)); got != 2 {
+			t.Errorf("proposals = %d, want 2", got)
+		}
+	})
+
 	t.Run("asks once what became of a proposal that takes long", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l := newHandLog(nil)

@@ -77,7 +77,7 @@ func (n *Node) SeqAt(t broker.Instant) (broker.Seq, error) {
 	return broker.Seq(seq), nil
 }
 
-// Scan appends to dst messages from `from` on, inclusive, in order: of exactly dest, or where dest is "" of all destinations for which match
+// Scan appends to dst messages from `from` on, inclusive, in order: of exactly dest, a topic or user destination, or where dest is "" of all for which match
 // is true. It returns at most max of them and, after the first, at most maxBytes of headers and bodies. next is where to go on; it may stop
 // early with nothing found. next above Applied means that it has caught up with what was applied at the call.
 func (n *Node) Scan(dest string, match func(dest string) bool, from broker.Seq, max, maxBytes int, dst []*broker.Message) (msgs []*broker.Message, next broker.Seq, err error) {

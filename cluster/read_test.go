@@ -153,6 +153,35 @@ func TestScan(t *testing.T) {
 		}
 	})
 
+	t.Run("misses nothing that leaves memory while it looks", func(t *testing.T) {
+		cfg := testConfig(t.TempDir())
+		cfg.RingEventsMax = 64
+		n := run(t, cfg)
+		const count = 20_000
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for i := range count {
+				n.submit(t, "p", sent("/topic/x", fmt.Sprint("body ", i)))
+			}
+		}()
+		any := func(string) bool { return true }
+		for from, want := broker.Seq(1), 0; want < count; {
+			got, next, err := n.Scan("", any, from, 50, 1<<20, nil)
+			if err != nil {
+				t.Fatalf("scan from %d: %v", from, err)
+			}
+			for _, m := range got {
+				if string(m.Body) != fmt.Sprint("body ", want) {
+					t.Fatalf("message %d has %s, want body %d", m.Seq, m.Body, want)
+				}
+				want++
+			}
+			from = next
+		}
+		<-done
+	})
+
 	t.Run("has a message before it is performed", func(t *testing.T) {
 		r := newRecorder()
 		var n *running

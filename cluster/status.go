@@ -48,9 +48,9 @@ type Status struct {
 
 // Status reports where the node stands. It is cheap and never waits for the cluster.
 func (n *Node) Status() Status {
-	sum := n.fold.summarize()
+	sum := n.fold.summary.Load()
 	s := Status{
-		Node: n.id.node, Name: n.cfg.Name, Cluster: n.id.Cluster, Incarnation: n.id.Incarnation, Version: n.cfg.Version, FoldVersion: sum.version,
+		Node: n.id.node, Name: n.name(), Cluster: n.id.Cluster, Incarnation: n.id.Incarnation, Version: n.cfg.Version, FoldVersion: sum.version,
 		Role:         "starting",
 		AppliedIndex: n.fold.index.Load(), AppliedSeq: n.Applied(),
 		DigestSeq: broker.Seq(sum.position.Seq), DigestIndex: sum.position.Index, Digest: sum.position.Digest, Chain: sum.position.Chain,

@@ -69,7 +69,9 @@ func (b *blockBuilder) reset() {
 	if cap(b.chunk) > chunkBytes {
 		b.chunk = nil
 	}
-	b.free = b.free[:min(len(b.free), keepBytesMax/chunkBytes)]
+	keep := min(len(b.free), keepBytesMax/chunkBytes)
+	clear(b.free[keep:])
+	b.free = b.free[:keep]
 }
 
 // recycle forgets the finished blocks.

@@ -1,19 +1,14 @@
 package storage
 
-// The flusher: the only writer of state.db. One flush is one transaction.
+// The flusher: what is flushed when, and what readers see of it. One flush is one transaction.
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"time"
 
 	"go.etcd.io/bbolt"
 )
-
-// blocksFill packs pages of blocks, whose keys only ever grow.
-const blocksFill = 0.95
 
 // flusher is the state of Run.
 type flusher struct {
@@ -142,6 +137,7 @@ func (f *flusher) flush() error {
 		return fmt.Errorf("flush up to seq %d: %w", b.pos.Seq, err)
 	}
 	f.publish(v, pending)
+	f.forget()
 	f.s.position.Store(&b.pos)
 	f.s.pendingBytes.Add(-b.bytes)
 	f.s.handover.flushed(b.commits)
@@ -150,11 +146,16 @@ func (f *flusher) flush() error {
 	return nil
 }
 
-// plan lays the pending messages up to a seq out in blocks of segments, and returns where pending begins afterwards.
-func (f *flusher) plan(v *view, upto uint64) cursor {
+// forget lets go of what the last flush wrote.
+func (f *flusher) forget() {
 	f.builder.reset()
 	clear(f.parts)
-	f.parts, f.keys = f.parts[:0], f.keys[:0]
+	clear(f.changes)
+	f.parts, f.changes, f.keys = f.parts[:0], f.changes[:0], f.keys[:0]
+}
+
+// plan lays the pending messages up to a seq out in blocks of segments, and returns where pending begins afterwards.
+func (f *flusher) plan(v *view, upto uint64) cursor {
 	if n := len(v.unsealed); n > 0 && v.unsealed[n-1].state == segmentOpen {
 		f.parts = append(f.parts, part{base: v.unsealed[n-1], info: v.unsealed[n-1].segmentInfo})
 	}
@@ -204,8 +205,6 @@ func (f *flusher) endPart() {
 
 // gather brings the changes into one sorted list.
 func (f *flusher) gather(buffers [][]byte) (err error) {
-	clear(f.changes)
-	f.changes = f.changes[:0]
 	for _, b := range buffers {
 		if f.changes, err = appendChanges(f.changes, b); err != nil {
 			return err
@@ -215,53 +214,6 @@ func (f *flusher) gather(buffers [][]byte) (err error) {
 	f.changes = coalesce(f.changes)
 	f.s.figures.records.Add(uint64(len(f.changes)))
 	return nil
-}
-
-// write fills the transaction of a flush.
-func (f *flusher) write(tx *bbolt.Tx, b *batch) error {
-	for i := range f.parts {
-		if err := f.writePart(tx, &f.parts[i]); err != nil {
-			return err
-		}
-	}
-	records := tx.Bucket([]byte(bucketRecords))
-	for _, c := range f.changes {
-		if err := f.s.faults.at(OpPutRecord, ""); err != nil {
-			return err
-		}
-		if err := putChange(records, c); err != nil {
-			return fmt.Errorf("put record %x: %w", c.key, err)
-		}
-	}
-	if err := f.s.faults.at(OpPutPosition, ""); err != nil {
-		return err
-	}
-	return tx.Bucket([]byte(bucketMeta)).Put([]byte(keyPosition), appendPosition(nil, b.pos))
-}
-
-func putChange(records *bbolt.Bucket, c change) error {
-	if c.deleted {
-		return records.Delete(c.key)
-	}
-	return records.Put(c.key, c.value)
-}
-
-func (f *flusher) writePart(tx *bbolt.Tx, p *part) error {
-	key := segmentKey(p.info.first)
-	blocks, err := tx.Bucket([]byte(bucketBlocks)).CreateBucketIfNotExists(key)
-	if err != nil {
-		return fmt.Errorf("begin segment %d: %w", p.info.first, err)
-	}
-	blocks.FillPercent = blocksFill
-	for _, sp := range f.builder.spans[p.spansFrom:p.spansUntil] {
-		if err := f.s.faults.at(OpPutBlock, ""); err != nil {
-			return err
-		}
-		if err := blocks.Put(binary.BigEndian.AppendUint64(nil, sp.first), sp.bytes); err != nil {
-			return fmt.Errorf("put block %d: %w", sp.first, err)
-		}
-	}
-	return tx.Bucket([]byte(bucketSegments)).Put(key, appendSegmentInfo(nil, &p.info))
 }
 
 // publish shows readers what is durable now.
@@ -307,25 +259,4 @@ func (f *flusher) adopt(info segmentInfo) error {
 		return fmt.Errorf("take segment %d out of state.db: %w", info.first, err)
 	}
 	return nil
-}
-
-// update runs one transaction of state.db.
-func (s *Store) update(fill func(tx *bbolt.Tx) error) error {
-	if err := s.faults.at(OpBegin, ""); err != nil {
-		return err
-	}
-	tx, err := s.db.Begin(true)
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	if err := fill(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	if err := s.faults.at(OpCommit, ""); err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	return s.faults.at(OpCommitted, "")
 }

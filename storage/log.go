@@ -76,6 +76,9 @@ func OpenLog(dir string, o LogOptions) (*Log, error) {
 	if err := os.MkdirAll(dir, dirMode); err != nil {
 		return nil, fmt.Errorf("create log directory: %w", err)
 	}
+	if err := mendTail(dir); err != nil {
+		return nil, fmt.Errorf("mend raft log in %s: %w", dir, err)
+	}
 	inner, err := wal.Open(dir, wal.WithSegmentSize(o.SegmentBytes), wal.WithLogger(walLogger(o.Logger)))
 	if err != nil {
 		return nil, fmt.Errorf("open raft log in %s: %w", dir, err)

@@ -65,99 +65,113 @@ func checkLog(t *testing.T, l *storage.Log, first, last uint64, term func(index 
 func one(uint64) uint64 { return 1 }
 
 func TestLog(t *testing.T) {
-	t.Run("is_empty_at_first", func(t *testing.T) {
-		l := openLog(t, filepath.Join(t.TempDir(), "not", "there", "yet"))
-		checkLog(t, l, 0, 0, one)
-		if value, err := l.Get([]byte("none")); len(value) != 0 || err != nil {
-			t.Errorf("Get = %q, %v, want nothing", value, err)
-		}
-		if value, err := l.GetUint64([]byte("none")); value != 0 || err != nil {
-			t.Errorf("GetUint64 = %d, %v, want 0", value, err)
-		}
-		if !l.IsMonotonic() {
-			t.Error("log says that it takes gaps")
-		}
-	})
-	t.Run("keeps_entries_and_values", func(t *testing.T) {
-		dir := t.TempDir()
-		l := openLog(t, dir)
-		store(t, l, 1, 3000, 1) // several files
-		if err := errors.Join(l.Set([]byte("vote"), []byte("me")), l.SetUint64([]byte("term"), 7)); err != nil {
-			t.Fatal(err)
-		}
-		if got := l.Stats(); got.Entries != 3000 || got.Bytes == 0 || got.AppendSeconds.Count != 1 || got.AppendSeconds.SumSeconds <= 0 {
-			t.Errorf("stats = %+v, want 3000 entries of one append", got)
-		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		l = openLog(t, dir)
-		checkLog(t, l, 1, 3000, one)
-		if value, err := l.Get([]byte("vote")); string(value) != "me" || err != nil {
-			t.Errorf("Get = %q, %v, want me", value, err)
-		}
-		if value, err := l.GetUint64([]byte("term")); value != 7 || err != nil {
-			t.Errorf("GetUint64 = %d, %v, want 7", value, err)
-		}
-	})
-	t.Run("begins_anywhere", func(t *testing.T) {
-		l := openLog(t, t.TempDir())
-		store(t, l, 1000, 1010, 1)
-		checkLog(t, l, 1000, 1010, one)
-	})
-	t.Run("cuts_its_tail_and_goes_on_with_another_term", func(t *testing.T) {
-		dir := t.TempDir()
-		l := openLog(t, dir)
-		store(t, l, 1, 2000, 1)
-		if err := l.DeleteRange(501, 2000); err != nil {
-			t.Fatal(err)
-		}
-		checkLog(t, l, 1, 500, one)
-		store(t, l, 501, 600, 2)
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		checkLog(t, openLog(t, dir), 1, 600, func(i uint64) uint64 { return 1 + i/501 })
-	})
-	t.Run("cuts_its_head", func(t *testing.T) {
-		dir := t.TempDir()
-		l := openLog(t, dir)
-		store(t, l, 1, 3000, 1)
-		if err := l.DeleteRange(1, 2500); err != nil {
-			t.Fatal(err)
-		}
-		checkLog(t, l, 2501, 3000, one)
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		checkLog(t, openLog(t, dir), 2501, 3000, one)
-	})
-	t.Run("is_emptied_and_begins_anew", func(t *testing.T) {
-		l := openLog(t, t.TempDir())
-		store(t, l, 1, 100, 1)
-		if err := l.DeleteRange(1, 100); err != nil {
-			t.Fatal(err)
-		}
-		checkLog(t, l, 0, 0, one)
-		store(t, l, 500, 510, 1)
-		checkLog(t, l, 500, 510, one)
-	})
-	t.Run("cuts_a_torn_tail", func(t *testing.T) {
-		dir := t.TempDir()
-		l := openLog(t, dir)
-		store(t, l, 1, 10, 1)
-		store(t, l, 11, 20, 1)
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		tear(t, dir, "entry 20 of term 1")
-		l = openLog(t, dir)
-		checkLog(t, l, 1, 10, one)
-		if err := l.Covers(storage.Position{Index: 15, Term: 1}); !errors.Is(err, storage.ErrLogBehind) {
-			t.Errorf("Covers(15) of a log that ends at 10 = %v, want %v", err, storage.ErrLogBehind)
-		}
-		store(t, l, 11, 12, 2)
-	})
+	t.Run("is_empty_at_first", testLogIsEmptyAtFirst)
+	t.Run("keeps_entries_and_values", testLogKeepsEntriesAndValues)
+	t.Run("begins_anywhere", testLogBeginsAnywhere)
+	t.Run("cuts_its_tail_and_goes_on_with_another_term", testLogCutsItsTailAndGoesOnWithAnotherTerm)
+	t.Run("cuts_its_head", testLogCutsItsHead)
+	t.Run("is_emptied_and_begins_anew", testLogIsEmptiedAndBeginsAnew)
+	t.Run("cuts_a_torn_tail", testLogCutsATornTail)
+}
+
+func testLogIsEmptyAtFirst(t *testing.T) {
+	l := openLog(t, filepath.Join(t.TempDir(), "not", "there", "yet"))
+	checkLog(t, l, 0, 0, one)
+	if value, err := l.Get([]byte("none")); len(value) != 0 || err != nil {
+		t.Errorf("Get = %q, %v, want nothing", value, err)
+	}
+	if value, err := l.GetUint64([]byte("none")); value != 0 || err != nil {
+		t.Errorf("GetUint64 = %d, %v, want 0", value, err)
+	}
+	if !l.IsMonotonic() {
+		t.Error("log says that it takes gaps")
+	}
+}
+
+func testLogKeepsEntriesAndValues(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir)
+	store(t, l, 1, 3000, 1) // several files
+	if err := errors.Join(l.Set([]byte("vote"), []byte("me")), l.SetUint64([]byte("term"), 7)); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.Stats(); got.Entries != 3000 || got.Bytes == 0 || got.AppendSeconds.Count != 1 || got.AppendSeconds.SumSeconds <= 0 {
+		t.Errorf("stats = %+v, want 3000 entries of one append", got)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = openLog(t, dir)
+	checkLog(t, l, 1, 3000, one)
+	if value, err := l.Get([]byte("vote")); string(value) != "me" || err != nil {
+		t.Errorf("Get = %q, %v, want me", value, err)
+	}
+	if value, err := l.GetUint64([]byte("term")); value != 7 || err != nil {
+		t.Errorf("GetUint64 = %d, %v, want 7", value, err)
+	}
+}
+
+func testLogBeginsAnywhere(t *testing.T) {
+	l := openLog(t, t.TempDir())
+	store(t, l, 1000, 1010, 1)
+	checkLog(t, l, 1000, 1010, one)
+}
+
+func testLogCutsItsTailAndGoesOnWithAnotherTerm(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir)
+	store(t, l, 1, 2000, 1)
+	if err := l.DeleteRange(501, 2000); err != nil {
+		t.Fatal(err)
+	}
+	checkLog(t, l, 1, 500, one)
+	store(t, l, 501, 600, 2)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	checkLog(t, openLog(t, dir), 1, 600, func(i uint64) uint64 { return 1 + i/501 })
+}
+
+func testLogCutsItsHead(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir)
+	store(t, l, 1, 3000, 1)
+	if err := l.DeleteRange(1, 2500); err != nil {
+		t.Fatal(err)
+	}
+	checkLog(t, l, 2501, 3000, one)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	checkLog(t, openLog(t, dir), 2501, 3000, one)
+}
+
+func testLogIsEmptiedAndBeginsAnew(t *testing.T) {
+	l := openLog(t, t.TempDir())
+	store(t, l, 1, 100, 1)
+	if err := l.DeleteRange(1, 100); err != nil {
+		t.Fatal(err)
+	}
+	checkLog(t, l, 0, 0, one)
+	store(t, l, 500, 510, 1)
+	checkLog(t, l, 500, 510, one)
+}
+
+func testLogCutsATornTail(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir)
+	store(t, l, 1, 10, 1)
+	store(t, l, 11, 20, 1)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tear(t, dir, "entry 20 of term 1")
+	l = openLog(t, dir)
+	checkLog(t, l, 1, 10, one)
+	if err := l.Covers(storage.Position{Index: 15, Term: 1}); !errors.Is(err, storage.ErrLogBehind) {
+		t.Errorf("Covers(15) of a log that ends at 10 = %v, want %v", err, storage.ErrLogBehind)
+	}
+	store(t, l, 11, 12, 2)
 }
 
 // tear overwrites the end of the entry that holds text, as an append that was cut leaves it.

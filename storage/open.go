@@ -8,26 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"go.etcd.io/bbolt"
-)
-
-const (
-	stateName   = "state.db"
-	stateFormat = 1
-
-	bucketMeta     = "meta"
-	bucketRecords  = "records"
-	bucketSegments = "segments"
-	bucketBlocks   = "blocks"
-	keyFormat      = "format"
-	keyPosition    = "position"
-
-	// stateLockTimeout is how long open waits for another process to let go of state.db; then it is an error.
-	stateLockTimeout = time.Second
-	// stateMapBytes is mapped from the start, so that growing the file up to it never waits for readers. It costs address space only.
-	stateMapBytes = 1 << 30
 )
 
 // ErrFormat says that the data was written by a later version than this one.
@@ -57,30 +39,6 @@ func Open(dir string, o Options) (s *Store, err error) {
 		return nil, errors.Join(fmt.Errorf("open store in %s: %w", dir, err), s.db.Close())
 	}
 	return s, nil
-}
-
-// openState opens state.db. bbolt panics at some kinds of damage: those become errors here, where somebody can be told.
-func openState(path string) (db *bbolt.DB, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v", ErrCorrupt, p)
-		}
-	}()
-	return bbolt.Open(path, fileMode, &bbolt.Options{
-		Timeout:         stateLockTimeout,
-		FreelistType:    bbolt.FreelistMapType,
-		NoFreelistSync:  false, // opening a large file would have to read all of it
-		NoStatistics:    true,
-		InitialMmapSize: stateMapBytes,
-	})
-}
-
-func (s *Store) stateBytes() int64 {
-	stat, err := os.Stat(filepath.Join(s.dir, stateName))
-	if err != nil {
-		return 0 // a figure is not worth an error
-	}
-	return stat.Size()
 }
 
 // load reads what state.db says and makes the first view of it.
@@ -168,12 +126,6 @@ func (s *Store) loadState() (infos []segmentInfo, err error) {
 		})
 	})
 	return infos, err
-}
-
-func blocksOf(tx *bbolt.Tx, first uint64) *bbolt.Bucket {
-	var key [8]byte
-	binary.BigEndian.PutUint64(key[:], first)
-	return tx.Bucket([]byte(bucketBlocks)).Bucket(key[:])
 }
 
 // loadUnsealed reads the blocks of a segment in state.db and builds its index.

@@ -57,92 +57,104 @@ func messageFiles(names []string) []string {
 }
 
 func TestRepair(t *testing.T) {
-	t.Run("makes_a_lost_index_anew", func(t *testing.T) {
-		dir := t.TempDir()
-		index := indexFiles(sealedStore(t, dir))[1]
-		want := read(t, index)
-		for _, spoil := range []func() error{
-			func() error { return os.Remove(index) },
-			func() error { return os.Truncate(index, 100) },
-		} {
-			if err := spoil(); err != nil {
-				t.Fatal(err)
-			}
-			s := openStore(t, dir, small())
-			crashScript().Check(t, s, sealedSteps)
-			if got := read(t, index); !bytes.Equal(got, want) {
-				t.Errorf("index made anew differs: %d bytes, want %d", len(got), len(want))
-			}
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		}
-	})
-	t.Run("refuses_a_store_that_lost_messages", func(t *testing.T) {
-		for _, spoil := range []func(name string) error{
-			os.Remove,
-			func(name string) error { return os.Truncate(name, 200) },
-		} {
-			dir := t.TempDir()
-			name := messageFiles(sealedStore(t, dir))[0]
-			if err := spoil(name); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := storage.Open(dir, small()); !errors.Is(err, storage.ErrCorrupt) {
-				t.Errorf("Open = %v, want %v", err, storage.ErrCorrupt)
-			}
-		}
-	})
-	t.Run("clears_temporary_files_and_puts_strangers_aside", func(t *testing.T) {
-		dir := t.TempDir()
-		sealedStore(t, dir)
-		segments := filepath.Join(dir, "segments")
-		temp, stranger := filepath.Join(segments, "seg-00000000000000000077.msg.tmp"), filepath.Join(segments, "seg-00000000000000999999.msg")
-		for _, name := range []string{temp, stranger} {
-			if err := os.WriteFile(name, []byte("left over"), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		var logged strings.Builder
-		o := small()
-		o.Logger = slog.New(slog.NewTextHandler(&logged, nil))
-		crashScript().Check(t, openStore(t, dir, o), sealedSteps)
-		if _, err := os.Stat(temp); !os.IsNotExist(err) {
-			t.Errorf("temporary file: %v, want it gone", err)
-		}
-		if got := read(t, stranger+".orphan"); string(got) != "left over" {
-			t.Errorf("stranger holds %q afterwards", got)
-		}
-		if !strings.Contains(logged.String(), "seg-00000000000000999999.msg") {
-			t.Errorf("log %q does not name the stranger", logged.String())
-		}
-	})
-	t.Run("refuses_a_later_format", func(t *testing.T) {
-		dir := t.TempDir()
-		if err := openStore(t, dir, small()).Close(); err != nil {
+	t.Run("makes_a_lost_index_anew", testRepairMakesALostIndexAnew)
+	t.Run("refuses_a_store_that_lost_messages", testRepairRefusesAStoreThatLostMessages)
+	t.Run("clears_temporary_files_and_puts_strangers_aside", testRepairClearsTemporaryFilesAndPutsStrangersAside)
+	t.Run("refuses_a_later_format", testRepairRefusesALaterFormat)
+	t.Run("says_that_state_db_is_in_use", testRepairSaysThatStateDbIsInUse)
+	t.Run("reports_a_state_db_that_is_no_such_thing", testRepairReportsAStateDbThatIsNoSuchThing)
+}
+
+func testRepairMakesALostIndexAnew(t *testing.T) {
+	dir := t.TempDir()
+	index := indexFiles(sealedStore(t, dir))[1]
+	want := read(t, index)
+	for _, spoil := range []func() error{
+		func() error { return os.Remove(index) },
+		func() error { return os.Truncate(index, 100) },
+	} {
+		if err := spoil(); err != nil {
 			t.Fatal(err)
 		}
-		setFormat(t, dir, 2)
-		if _, err := storage.Open(dir, small()); !errors.Is(err, storage.ErrFormat) {
-			t.Errorf("Open = %v, want %v", err, storage.ErrFormat)
+		s := openStore(t, dir, small())
+		crashScript().Check(t, s, sealedSteps)
+		if got := read(t, index); !bytes.Equal(got, want) {
+			t.Errorf("index made anew differs: %d bytes, want %d", len(got), len(want))
 		}
-	})
-	t.Run("says_that_state_db_is_in_use", func(t *testing.T) {
-		dir := t.TempDir()
-		openStore(t, dir, small())
-		if _, err := storage.Open(dir, small()); err == nil || !strings.Contains(err.Error(), "state.db") {
-			t.Errorf("second Open = %v, want an error that names state.db", err)
+		if err := s.Close(); err != nil {
+			t.Error(err)
 		}
-	})
-	t.Run("reports_a_state_db_that_is_no_such_thing", func(t *testing.T) {
+	}
+}
+
+func testRepairRefusesAStoreThatLostMessages(t *testing.T) {
+	for _, spoil := range []func(name string) error{
+		os.Remove,
+		func(name string) error { return os.Truncate(name, 200) },
+	} {
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "state.db"), bytes.Repeat([]byte("no database "), 5000), 0o600); err != nil {
+		name := messageFiles(sealedStore(t, dir))[0]
+		if err := spoil(name); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := storage.Open(dir, small()); err == nil {
-			t.Error("Open = nil, want an error")
+		if _, err := storage.Open(dir, small()); !errors.Is(err, storage.ErrCorrupt) {
+			t.Errorf("Open = %v, want %v", err, storage.ErrCorrupt)
 		}
-	})
+	}
+}
+
+func testRepairClearsTemporaryFilesAndPutsStrangersAside(t *testing.T) {
+	dir := t.TempDir()
+	sealedStore(t, dir)
+	segments := filepath.Join(dir, "segments")
+	temp, stranger := filepath.Join(segments, "seg-00000000000000000077.msg.tmp"), filepath.Join(segments, "seg-00000000000000999999.msg")
+	for _, name := range []string{temp, stranger} {
+		if err := os.WriteFile(name, []byte("left over"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var logged strings.Builder
+	o := small()
+	o.Logger = slog.New(slog.NewTextHandler(&logged, nil))
+	crashScript().Check(t, openStore(t, dir, o), sealedSteps)
+	if _, err := os.Stat(temp); !os.IsNotExist(err) {
+		t.Errorf("temporary file: %v, want it gone", err)
+	}
+	if got := read(t, stranger+".orphan"); string(got) != "left over" {
+		t.Errorf("stranger holds %q afterwards", got)
+	}
+	if !strings.Contains(logged.String(), "seg-00000000000000999999.msg") {
+		t.Errorf("log %q does not name the stranger", logged.String())
+	}
+}
+
+func testRepairRefusesALaterFormat(t *testing.T) {
+	dir := t.TempDir()
+	if err := openStore(t, dir, small()).Close(); err != nil {
+		t.Fatal(err)
+	}
+	setFormat(t, dir, 2)
+	if _, err := storage.Open(dir, small()); !errors.Is(err, storage.ErrFormat) {
+		t.Errorf("Open = %v, want %v", err, storage.ErrFormat)
+	}
+}
+
+func testRepairSaysThatStateDbIsInUse(t *testing.T) {
+	dir := t.TempDir()
+	openStore(t, dir, small())
+	if _, err := storage.Open(dir, small()); err == nil || !strings.Contains(err.Error(), "state.db") {
+		t.Errorf("second Open = %v, want an error that names state.db", err)
+	}
+}
+
+func testRepairReportsAStateDbThatIsNoSuchThing(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "state.db"), bytes.Repeat([]byte("no database "), 5000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := storage.Open(dir, small()); err == nil {
+		t.Error("Open = nil, want an error")
+	}
 }
 
 // TestDamage flips single bytes of sealed files: what is read afterwards is right or an error, never something else.

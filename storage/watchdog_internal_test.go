@@ -99,42 +99,48 @@ func TestWatchdog(t *testing.T) {
 			}
 		})
 	}
-	t.Run("is_quiet_about_writes_that_end_in_time", func(t *testing.T) {
-		l, fatal, _ := watched(t, func(c *fakeClock) error { c.pass(watchSteps - 1); return nil })
-		for range 3 { // what one took is not held against the next
-			if err := l.StoreLog(&raft.Log{Index: 1}); err != nil {
-				t.Fatalf("StoreLog = %v", err)
-			}
-		}
-		if len(*fatal) != 0 {
-			t.Errorf("Fatal got %v, want nothing", *fatal)
-		}
-	})
-	t.Run("stands_still_with_the_process", func(t *testing.T) {
-		// While the process is stopped no step passes, however long that is; on the wall's clock an hour goes by.
-		l, fatal, logged := watched(t, func(c *fakeClock) error { c.pass(2); return nil })
-		hour := time.Unix(0, 0)
-		l.now = func() time.Time { hour = hour.Add(time.Hour); return hour }
-		if err := l.StoreLog(&raft.Log{Index: 1}); err != nil || len(*fatal) != 0 {
-			t.Errorf("StoreLog = %v, Fatal got %v, want neither", err, *fatal)
-		}
-		if !strings.Contains(logged.String(), "slow") {
-			t.Errorf("log %q does not speak of a slow append", logged.String())
-		}
-	})
-	t.Run("forgets_a_step_that_comes_late", func(t *testing.T) {
-		var late func()
-		l, fatal, _ := watched(t, func(c *fakeClock) error { late = c.next; return nil })
+	t.Run("is_quiet_about_writes_that_end_in_time", testWatchdogIsQuietAboutWritesThatEndInTime)
+	t.Run("stands_still_with_the_process", testWatchdogStandsStillWithTheProcess)
+	t.Run("forgets_a_step_that_comes_late", testWatchdogForgetsAStepThatComesLate)
+}
+
+func testWatchdogIsQuietAboutWritesThatEndInTime(t *testing.T) {
+	l, fatal, _ := watched(t, func(c *fakeClock) error { c.pass(watchSteps - 1); return nil })
+	for range 3 { // what one took is not held against the next
 		if err := l.StoreLog(&raft.Log{Index: 1}); err != nil {
-			t.Fatal(err)
+			t.Fatalf("StoreLog = %v", err)
 		}
-		for range watchSteps * 2 {
-			late() // the timer fired while the write came back
-		}
-		if len(*fatal) != 0 {
-			t.Errorf("Fatal got %v, want nothing", *fatal)
-		}
-	})
+	}
+	if len(*fatal) != 0 {
+		t.Errorf("Fatal got %v, want nothing", *fatal)
+	}
+}
+
+func testWatchdogStandsStillWithTheProcess(t *testing.T) {
+	// While the process is stopped no step passes, however long that is; on the wall's clock an hour goes by.
+	l, fatal, logged := watched(t, func(c *fakeClock) error { c.pass(2); return nil })
+	hour := time.Unix(0, 0)
+	l.now = func() time.Time { hour = hour.Add(time.Hour); return hour }
+	if err := l.StoreLog(&raft.Log{Index: 1}); err != nil || len(*fatal) != 0 {
+		t.Errorf("StoreLog = %v, Fatal got %v, want neither", err, *fatal)
+	}
+	if !strings.Contains(logged.String(), "slow") {
+		t.Errorf("log %q does not speak of a slow append", logged.String())
+	}
+}
+
+func testWatchdogForgetsAStepThatComesLate(t *testing.T) {
+	var late func()
+	l, fatal, _ := watched(t, func(c *fakeClock) error { late = c.next; return nil })
+	if err := l.StoreLog(&raft.Log{Index: 1}); err != nil {
+		t.Fatal(err)
+	}
+	for range watchSteps * 2 {
+		late() // the timer fired while the write came back
+	}
+	if len(*fatal) != 0 {
+		t.Errorf("Fatal got %v, want nothing", *fatal)
+	}
 }
 
 func TestWatchdogOfARealTimer(t *testing.T) {

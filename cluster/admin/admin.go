@@ -1,17 +1,21 @@
 package admin
 
 import (
+	"context"
 	"crypto/subtle"
 	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"stampede/broker"
 	"stampede/cluster"
-	"stampede/cluster/gateway"
 	"stampede/stomp/server"
 )
 
@@ -27,22 +31,34 @@ type Config struct {
 	Logger           *slog.Logger
 }
 
+// Broker is what the endpoints ask of the gateway. All methods may be called from any goroutine and may block until the
+// broker has answered or ctx ends.
+type Broker interface {
+	prometheus.Collector
+	// Publish sends one message; headers are name, value pairs. Offset 0: it skipped the log. A fault of the caller's is a *stomp.ProtocolError.
+	Publish(ctx context.Context, destination string, headers []string, body []byte) (broker.Seq, error)
+	Policies() broker.PolicyTable
+	SetPolicy(ctx context.Context, pattern string, p *broker.Policy) error // nil removes it
+	Subscriptions() (topics, queues, users int)                            // of this node
+}
+
 // Admin serves the HTTP endpoints of one node. Its methods are safe for concurrent use.
 type Admin struct {
 	config   Config
 	node     *cluster.Node
-	gateway  *gateway.Gateway
+	broker   Broker
 	server   *server.Server
 	start    time.Time
 	draining atomic.Bool
 	drain    chan struct{} // capacity 1: POST /drain was called
+	reading  sync.Mutex    // held by the one request that reads the log
 	metrics  http.Handler
 }
 
 // New makes the endpoints of a node. It starts nothing.
-func New(config Config, node *cluster.Node, gw *gateway.Gateway, srv *server.Server) *Admin {
+func New(config Config, node *cluster.Node, b Broker, srv *server.Server) *Admin {
 	a := &Admin{
-		config: config, node: node, gateway: gw, server: srv, start: time.Now(), drain: make(chan struct{}, 1),
+		config: config, node: node, broker: b, server: srv, start: time.Now(), drain: make(chan struct{}, 1),
 	}
 	a.config.Logger = config.Logger.With("component", "admin")
 	a.metrics = newMetrics(a)
@@ -69,6 +85,8 @@ func (a *Admin) Handler() http.Handler {
 	guarded("PUT /api/v1/policies", a.putPolicy)
 	guarded("DELETE /api/v1/policies", a.deletePolicy)
 	guarded("POST /api/v1/messages", a.postMessage)
+	guarded("GET /api/v1/log", a.getLog)
+	guarded("GET /api/v1/log/verify", a.getVerify)
 	guarded("POST /drain", a.postDrain)
 	guarded("GET /debug/pprof/", pprof.Index)
 	guarded("GET /debug/pprof/cmdline", pprof.Cmdline)

@@ -146,7 +146,7 @@ func (a *Admin) postMessage(w http.ResponseWriter, r *http.Request) {
 	for name, value := range m.Headers {
 		headers = append(headers, name, value)
 	}
-	seq, err := a.gateway.Publish(r.Context(), m.Destination, headers, body)
+	seq, err := a.broker.Publish(r.Context(), m.Destination, headers, body)
 	if err != nil {
 		failWith(w, err)
 		return

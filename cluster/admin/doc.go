@@ -12,4 +12,5 @@
 //	A1: /health/live never depends on the cluster.
 //	A2: readiness is 503 from the moment a drain begins, and before the state was caught up.
 //	A3: the token is compared in constant time and never logged.
+//	A4: at most one request at a time reads the log.
 package admin

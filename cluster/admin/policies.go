@@ -78,7 +78,7 @@ type policyRow struct {
 
 func (a *Admin) getPolicies(w http.ResponseWriter, _ *http.Request) {
 	l := listing[policyRow]{Items: []policyRow{}}
-	a.gateway.Policies().All(func(pattern string, p broker.Policy) bool {
+	a.broker.Policies().All(func(pattern string, p broker.Policy) bool {
 		l.Items = append(l.Items, policyRow{pattern, bodyOf(p)})
 		return true
 	})
@@ -93,7 +93,7 @@ func (a *Admin) putPolicy(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := b.policy()
-	if err := a.gateway.SetPolicy(r.Context(), pattern, &p); err != nil {
+	if err := a.broker.SetPolicy(r.Context(), pattern, &p); err != nil {
 		failWith(w, err)
 		return
 	}
@@ -106,7 +106,7 @@ func (a *Admin) deletePolicy(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if err := a.gateway.SetPolicy(r.Context(), pattern, nil); err != nil {
+	if err := a.broker.SetPolicy(r.Context(), pattern, nil); err != nil {
 		failWith(w, err)
 		return
 	}

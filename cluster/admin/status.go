@@ -63,7 +63,7 @@ func (a *Admin) status() Status {
 		Topics: s.Counts.Topics, Queues: s.Counts.Queues, QueueWaiting: s.Counts.QueueWaiting,
 		Unsettled: s.Counts.Unsettled, UserWaiting: s.Counts.UserWaiting,
 	}
-	topics, queues, users := a.gateway.Subscriptions()
+	topics, queues, users := a.broker.Subscriptions()
 	out.Subscriptions = topics + queues + users
 	for _, m := range s.Members {
 		out.Members = append(out.Members, Member{Node: m.ID, Address: m.Addr, Voter: m.Voter, Leader: m.Leader})

@@ -98,7 +98,7 @@ func serve(ctx context.Context, c config, logger *slog.Logger, stop *signals) er
 
 // servingNode holds the parts of a node in the order in which they are opened.
 //
-// Goroutines, all of group: the node's Run, the users file's Run, an HTTP server for each of --http-addr and --admin-addr, an accept loop
+// Goroutines, all of group: the node's Run, the users file's Run, the tidier's, an HTTP server for each of --http-addr and --admin-addr, an accept loop
 // for each STOMP address. All end in close, which has one more: awaitEnd.
 type servingNode struct {
 	config config
@@ -184,6 +184,7 @@ func (n *servingNode) run(ctx context.Context) (alive context.Context) {
 	n.stopNode = stopNode
 	n.stopFront = func() {}
 	n.start("node", func() error { return n.node.Run(nodeCtx, n.gateway) })
+	n.start("tidier", func() error { return newTidier(n.server.Stats()).run(nodeCtx) })
 	if n.users != nil {
 		n.start("users file", func() error { return n.users.Run(nodeCtx) })
 	}

@@ -132,7 +132,7 @@ start_stampede() {
 	[ -x "$stampede" ] || { note "stampede: no --stampede given"; return 1; }
 	mkdir -p "$dir"
 	if "$stampede" serve --help | grep -e --cluster-addr >/dev/null; then # a build that has no cluster yet has no port for it
-		flags=(--cluster-addr 127.0.0.1:$stampede_cluster)
+		flags=(--cluster-addr "127.0.0.1:$stampede_cluster")
 	fi
 	"$stampede" serve --data-dir "$dir/data" --http-addr 127.0.0.1:$stampede_http --stomp-addr 127.0.0.1:$stampede_stomp \
 		--admin-addr 127.0.0.1:$stampede_admin "${flags[@]}" >"$dir/out.log" 2>&1 &

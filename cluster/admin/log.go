@@ -19,6 +19,12 @@ import (
 // progressInterval is how often a check says how far it is.
 const progressInterval = 250 * time.Millisecond
 
+// linesTimeout is how long a reader may take for lineBatch lines; a slower one is cut off, so that others get their turn.
+const (
+	linesTimeout = 30 * time.Second
+	lineBatch    = 256
+)
+
 // errEnough ends the reading of a log when the asked number of events is out.
 var errEnough = errors.New("enough events")
 
@@ -143,6 +149,7 @@ func number(w http.ResponseWriter, r *http.Request, name string) (uint64, bool) 
 type lines struct {
 	encoder *json.Encoder
 	control *http.ResponseController
+	written uint64
 }
 
 func newLines(w http.ResponseWriter) *lines {
@@ -153,8 +160,17 @@ func newLines(w http.ResponseWriter) *lines {
 	return &lines{encoder: e, control: http.NewResponseController(w)}
 }
 
-func (l *lines) write(v any) error { return l.encoder.Encode(v) }
-func (l *lines) flush() error      { return l.control.Flush() }
+func (l *lines) write(v any) error {
+	if l.written%lineBatch == 0 {
+		if err := l.control.SetWriteDeadline(time.Now().Add(linesTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return err
+		}
+	}
+	l.written++
+	return l.encoder.Encode(v)
+}
+
+func (l *lines) flush() error { return l.control.Flush() }
 
 // LogEvent is one line of GET /api/v1/log: an event, or a change of the cluster's members.
 type LogEvent struct {

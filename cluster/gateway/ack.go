@@ -165,7 +165,7 @@ func (l *link) Commit(actions []*stomp.Frame, receipt string) *stomp.ProtocolErr
 			if err != nil {
 				return err
 			}
-			m := l.message
+			m := l.sender.message
 			m.Headers = append([]byte(nil), m.Headers...)
 			tx.Actions = append(tx.Actions, broker.MessageSent{Message: &m})
 			l.lastLogged(m.Dest)

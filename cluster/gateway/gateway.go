@@ -31,9 +31,10 @@ type Gateway struct {
 	policies      atomic.Pointer[broker.PolicyTable]
 	lastMIME      atomic.Pointer[string]
 
-	router    *router
-	refillers sync.Pool
-	stats     Stats
+	router      *router
+	refillers   sync.Pool // of *refiller
+	collections sync.Pool // of *collection
+	stats       Stats
 
 	mu     sync.RWMutex
 	queues map[uint64]*queueSub // by number; guarded by mu
@@ -57,8 +58,10 @@ var (
 func New(node *cluster.Node, logger *slog.Logger) *Gateway {
 	g := &Gateway{
 		node: node, logger: logger.With("component", "gateway"), start: time.Now(), self: node.ID(),
-		router: newRouter(), refillers: newRefillers(), queues: map[uint64]*queueSub{}, users: map[uint64]*topicSub{},
+		router: newRouter(), queues: map[uint64]*queueSub{}, users: map[uint64]*topicSub{},
 	}
+	g.refillers.New = func() any { return new(refiller) }
+	g.collections.New = func() any { return new(collection) }
 	g.stats.Processing = newProcessing()
 	g.setPolicies(broker.PolicyTable{})
 	return g
@@ -70,7 +73,6 @@ func (g *Gateway) Open(s *server.Session) (string, server.Link, *stomp.ProtocolE
 	identity := s.Identity()
 	l := &link{
 		gateway: g, session: s, version: s.Version(), number: number, user: identity.User,
-		topics: map[string]*topicSub{}, queues: map[string]*queueSub{}, numbers: map[uint64]string{},
 		unblock: make(chan struct{}, 1),
 	}
 	l.propose(broker.SessionOpened{

@@ -38,24 +38,15 @@ type link struct {
 	user    string
 
 	// Of the reading goroutine.
-	facts    []byte
-	tickets  []cluster.Ticket
-	message  broker.Message
-	headers  []byte
-	sentTo   string  // destination of the last SEND, as written
-	address  address // and what it means
-	encoder  encoder
-	wakes    wakeList
-	topics   map[string]*topicSub // by the client's subscription id
-	queues   map[string]*queueSub
-	numbers  map[uint64]string // subscription numbers to ids
-	begun    int64             // when the first command since the last Flush came, in gateway ticks
-	proposed uint64            // commands submitted or collected
-	bytes    uint64            // their bytes
-	received uint64            // frames not counted yet in the statistics
-	unlogged uint64            // deliveries of its unlogged messages not counted yet
-	loggedTo string            // destination of the last logged SEND
-	loggedAt uint64            // and how many commands had to be answered for it to be
+	collected *collection          // commands not submitted yet; nil when there are none
+	sender    *sender              // nil until the first SEND
+	wakes     wakeList             // sessions that its unlogged messages and receipts reached
+	topics    map[string]*topicSub // by the client's subscription id; nil until there is one
+	queues    map[string]*queueSub // likewise
+	numbers   map[uint64]string    // subscription numbers to ids, of those whose deliveries are acked; nil until there is one
+	proposed  uint64               // commands submitted or collected
+	bytes     uint64               // their bytes
+	received  uint64               // frames not counted yet in the statistics
 
 	// Between goroutines.
 	answered      atomic.Uint64
@@ -88,20 +79,32 @@ func (l *link) sent(m *broker.Message) bool {
 	return m.Session == l.number && m.Node == l.gateway.self
 }
 
-// add takes the ticket of a command whose fact was appended to l.facts, which had `before` bytes then.
-func (l *link) add(before int, t cluster.Ticket) {
-	if l.begun == 0 {
-		l.begun = l.gateway.ticks()
+// collection is what a session has read from its socket and not submitted yet; pooled, so that an idle session has none.
+type collection struct {
+	facts   []byte
+	tickets []cluster.Ticket
+	begun   int64 // when the first of it came, in gateway ticks
+}
+
+// propose collects one fact with its ticket.
+func (l *link) propose(f broker.Fact, t cluster.Ticket) {
+	c := l.collected
+	if c == nil {
+		c = l.gateway.collections.Get().(*collection)
+		c.begun = l.gateway.ticks()
+		l.collected = c
 	}
+	before := len(c.facts)
+	c.facts = broker.AppendFact(c.facts, f)
 	if t.Kind != ticketSubscribe { // a SUBSCRIBE's ticket has no room for its size, which is small
-		t.Aux = min(uint64(len(l.facts)-before), auxMask)
+		t.Aux = min(uint64(len(c.facts)-before), auxMask)
 		l.bytes += t.Aux
 	}
 	t.Owner = l
-	t.Aux = packAux(t.Aux, l.begun)
-	l.tickets = append(l.tickets, t)
+	t.Aux = packAux(t.Aux, c.begun)
+	c.tickets = append(c.tickets, t)
 	l.proposed++
-	if l.waitingCommands() >= sessionCommandsMax || l.waitingBytes() >= sessionBytesMax || len(l.facts) >= submitBytes {
+	if l.waitingCommands() >= sessionCommandsMax || l.waitingBytes() >= sessionBytesMax || len(c.facts) >= submitBytes {
 		l.submit()
 		l.awaitRoom()
 	}
@@ -115,20 +118,22 @@ func (l *link) waitingBytes() uint64    { return l.bytes - l.answeredBytes.Load(
 
 // submit hands what was collected to the node.
 func (l *link) submit() {
-	if len(l.tickets) == 0 {
+	c := l.collected
+	if c == nil {
 		return
 	}
-	err := l.gateway.node.Submit(context.Background(), l.facts, l.tickets)
-	if err != nil {
+	l.collected = nil
+	if err := l.gateway.node.Submit(context.Background(), c.facts, c.tickets); err != nil {
 		l.session.Error(stopping(), "")
-		l.answered.Add(uint64(len(l.tickets)))
+		l.answered.Store(l.proposed)
 		l.answeredBytes.Store(l.bytes)
 	}
-	clear(l.tickets)
-	l.tickets, l.facts, l.begun = l.tickets[:0], l.facts[:0], 0
-	if cap(l.facts) > 2*submitBytes {
-		l.facts = nil
+	if cap(c.facts) > 2*submitBytes {
+		return // a rare large one is not kept
 	}
+	clear(c.tickets)
+	c.tickets, c.facts = c.tickets[:0], c.facts[:0]
+	l.gateway.collections.Put(c)
 }
 
 // awaitRoom blocks the reading goroutine while the session has too much waiting.
@@ -186,14 +191,9 @@ func (l *link) Flush() {
 		l.gateway.stats.Received.Add(l.received)
 		l.received = 0
 	}
-	if l.unlogged > 0 {
-		l.gateway.stats.Delivered.Add(l.unlogged)
-		l.unlogged = 0
+	if l.sender != nil {
+		l.sender.rest(l.gateway)
 	}
-	if cap(l.headers) > submitBytes {
-		l.headers = nil
-	}
-	l.message = broker.Message{}
 }
 
 func (l *link) wakeAll() { l.wakes.wake() }
@@ -214,9 +214,7 @@ func (l *link) Heard() {
 }
 
 func (l *link) cover(sub uint64, upTo broker.Seq) {
-	before := len(l.facts)
-	l.facts = broker.AppendFact(l.facts, broker.UserCovered{Sub: sub, UpTo: upTo})
-	l.add(before, cluster.Ticket{Kind: ticketQuiet})
+	l.propose(broker.UserCovered{Sub: sub, UpTo: upTo}, cluster.Ticket{Kind: ticketQuiet})
 }
 
 // mark remembers a delivery until the socket took it.
@@ -290,9 +288,7 @@ func (l *link) Close() {
 	l.submit()
 	l.wakeAll()
 	l.gateway.forget(l)
-	before := len(l.facts)
-	l.facts = broker.AppendFact(l.facts, broker.SessionClosed{Session: l.number})
-	_ = before
+	facts := broker.AppendFact(nil, broker.SessionClosed{Session: l.number})
 	// An error says that the node stops: the start of its next incarnation closes the session.
-	_ = l.gateway.node.Submit(context.Background(), l.facts, []cluster.Ticket{{Kind: ticketQuiet}})
+	_ = l.gateway.node.Submit(context.Background(), facts, []cluster.Ticket{{Kind: ticketQuiet}})
 }

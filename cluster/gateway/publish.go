@@ -29,7 +29,7 @@ func (g *Gateway) Publish(ctx context.Context, destination string, headers []str
 	if perr != nil {
 		return 0, perr
 	}
-	m := l.message
+	m := l.sender.message
 	m.Text = utf8.Valid(body) && utf8.Valid(m.Headers)
 	if transient {
 		g.noticeMu.Lock()

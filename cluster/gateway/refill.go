@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"sync"
-
 	"stampede/broker"
 	"stampede/stomp/server"
 )
@@ -87,5 +85,3 @@ func (w *wakeList) wake() {
 	}
 	w.sessions = w.sessions[:0]
 }
-
-func newRefillers() sync.Pool { return sync.Pool{New: func() any { return new(refiller) }} }

@@ -23,28 +23,54 @@ func (l *link) Send(f *stomp.Frame) *stomp.ProtocolError {
 		l.publishUnlogged(receipt)
 		return nil
 	}
-	before := len(l.facts)
-	l.facts = broker.AppendFact(l.facts, broker.MessageSent{Message: &l.message})
 	l.lastLogged(a.dest)
-	l.add(before, cluster.Ticket{Kind: ticketSend, Tag: receipt})
+	l.propose(broker.MessageSent{Message: &l.sender.message}, cluster.Ticket{Kind: ticketSend, Tag: receipt})
 	return nil
 }
 
-// prepare reads a SEND into l.message. The message points into the frame and into l.headers.
+// sender is what a session that publishes needs besides; a session that only listens has none.
+type sender struct {
+	message  broker.Message // the SEND at hand; points into its frame and into headers
+	headers  []byte
+	sentTo   string  // destination of the last SEND, as written
+	address  address // and what it means
+	encoder  encoder // of unlogged messages
+	unlogged uint64  // deliveries of unlogged messages not counted yet
+	loggedTo string  // destination of the last logged SEND
+	loggedAt uint64  // and how many commands have to be answered for it to be
+}
+
+// rest lets go of what one read of the socket has left behind.
+func (o *sender) rest(g *Gateway) {
+	if o.unlogged > 0 {
+		g.stats.Delivered.Add(o.unlogged)
+		o.unlogged = 0
+	}
+	if cap(o.headers) > submitBytes {
+		o.headers = nil
+	}
+	o.message = broker.Message{}
+}
+
+// prepare reads a SEND into l.sender.message.
 func (l *link) prepare(f *stomp.Frame) (a *address, transient bool, err *stomp.ProtocolError) {
+	if l.sender == nil {
+		l.sender = new(sender)
+	}
+	o := l.sender
 	a, err = l.resolve(f)
 	if err != nil {
 		return nil, false, err
 	}
 	var t travelling
-	l.headers, t, err = l.gateway.sendHeaders(l.headers[:0], f)
+	o.headers, t, err = l.gateway.sendHeaders(o.headers[:0], f)
 	if err != nil {
 		return nil, false, err
 	}
-	l.message = broker.Message{
+	o.message = broker.Message{
 		Kind: a.kind, Dest: a.dest, As: a.as, User: a.user, Node: l.gateway.self, Session: l.number,
-		ExpiresAt: t.expiresAt, Headers: l.headers, Body: f.Body,
-		Text: utf8.Valid(f.Body) && utf8.Valid(l.headers),
+		ExpiresAt: t.expiresAt, Headers: o.headers, Body: f.Body,
+		Text: utf8.Valid(f.Body) && utf8.Valid(o.headers),
 	}
 	return a, a.kind == broker.KindTopic && (t.transient || !a.logged), nil
 }
@@ -52,8 +78,9 @@ func (l *link) prepare(f *stomp.Frame) (a *address, transient bool, err *stomp.P
 // resolve gives the address of a SEND; a publisher mostly sends to the destination that it sent to before.
 func (l *link) resolve(f *stomp.Frame) (*address, *stomp.ProtocolError) {
 	written, _ := f.Get("destination")
-	if l.address.kind != 0 && string(written) == l.sentTo && l.address.policies == l.gateway.policyCount.Load() {
-		return &l.address, nil
+	o := l.sender
+	if o.address.kind != 0 && string(written) == o.sentTo && o.address.policies == l.gateway.policyCount.Load() {
+		return &o.address, nil
 	}
 	a, err := parseSend(string(written))
 	if err != nil {
@@ -62,8 +89,8 @@ func (l *link) resolve(f *stomp.Frame) (*address, *stomp.ProtocolError) {
 	if a.kind == broker.KindTopic {
 		a.logged, a.policies = l.gateway.logged(a.dest)
 	}
-	l.address, l.sentTo = a, string(written)
-	return &l.address, nil
+	o.address, o.sentTo = a, string(written)
+	return &o.address, nil
 }
 
 // stalledWait is how long a publisher of unlogged messages waits for one subscriber whose outbox is full before the
@@ -72,19 +99,22 @@ const stalledWait = time.Second
 
 // lastLogged remembers that the session has a logged message on the way to a destination: its unlogged ones to the
 // same destination must not overtake it.
-func (l *link) lastLogged(dest string) { l.loggedTo, l.loggedAt = dest, l.proposed+1 }
+func (l *link) lastLogged(dest string) {
+	l.sender.loggedTo, l.sender.loggedAt = dest, l.proposed+1
+}
 
-// publishUnlogged routes l.message to this node's subscribers; on the reading goroutine.
+// publishUnlogged routes the SEND at hand to this node's subscribers; on the reading goroutine.
 func (l *link) publishUnlogged(receipt string) {
-	if l.loggedTo != "" && l.answered.Load() < l.loggedAt && l.loggedTo == l.message.Dest {
+	o := l.sender
+	if o.loggedTo == o.message.Dest && l.answered.Load() < o.loggedAt {
 		l.awaitAnswers()
 	}
 	g := l.gateway
-	m := &l.message
+	m := &o.message
 	now := g.now()
 	m.At = broker.Instant(now.UnixMilli())
-	l.encoder.reset(m, g.unloggedID())
-	l.unlogged += g.publishUnlogged(&l.encoder, l)
+	o.encoder.reset(m, g.unloggedID())
+	o.unlogged += g.publishUnlogged(&o.encoder, l)
 	if receipt != "" && l.session.Receipt(receipt) {
 		l.wakes.add(l.session)
 	}

@@ -44,8 +44,11 @@ func (l *link) Subscribe(f *stomp.Frame) *stomp.ProtocolError {
 			return err
 		}
 	}
+	if l.topics == nil {
+		l.topics = map[string]*topicSub{}
+	}
 	l.topics[id] = s
-	l.numbers[s.number] = id
+	l.nameNumber(s.number, id, mode)
 	if a.kind == broker.KindUser {
 		return l.subscribeUser(s, a, c, p, f.Value("receipt"))
 	}
@@ -84,8 +87,11 @@ func (l *link) subscribeQueue(id string, a address, mode broker.AckMode, c credi
 	if mode != broker.AckAuto && l.version < stomp.V12 {
 		s.tags = map[broker.Seq]uint64{}
 	}
+	if l.queues == nil {
+		l.queues = map[string]*queueSub{}
+	}
 	l.queues[id] = s
-	l.numbers[s.number] = id
+	l.nameNumber(s.number, id, mode)
 	l.gateway.addQueue(s)
 	l.propose(broker.SubscriptionOpened{
 		Session: l.number, Sub: s.number, Kind: broker.KindQueue, Dest: a.dest, Mode: mode,
@@ -154,11 +160,15 @@ func (s *topicSub) checkPosition(from broker.Seq) {
 	}, "")
 }
 
-// propose collects one fact with its ticket.
-func (l *link) propose(f broker.Fact, t cluster.Ticket) {
-	before := len(l.facts)
-	l.facts = broker.AppendFact(l.facts, f)
-	l.add(before, t)
+// nameNumber makes the subscription's deliveries known by their ack headers.
+func (l *link) nameNumber(of uint64, id string, mode broker.AckMode) {
+	if mode == broker.AckAuto {
+		return
+	}
+	if l.numbers == nil {
+		l.numbers = map[uint64]string{}
+	}
+	l.numbers[of] = id
 }
 
 // Unsubscribe implements server.Link.

@@ -24,6 +24,7 @@ type commands struct {
 	Bench       BenchCmd       `cmd:"" help:"Put a broker under load and measure it."`
 	Status      StatusCmd      `cmd:"" help:"Say how a node and its cluster are."`
 	Drain       DrainCmd       `cmd:"" help:"Ask a node to drain."`
+	Log         LogCmd         `cmd:"" help:"Read the event log of a data directory or a live node, or verify it."`
 	CheckConfig CheckConfigCmd `cmd:"" help:"Say every fault of a configuration, and what holds in the end."`
 	Version     VersionCmd     `cmd:"" help:"Print what this build is."`
 }

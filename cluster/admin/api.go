@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 
@@ -44,7 +45,7 @@ func list[T any](a *Admin, w http.ResponseWriter, r *http.Request, walk func(s *
 
 type sessionRow struct {
 	Node          string `json:"node"`
-	Session       uint64 `json:"session"`
+	Session       string `json:"session"`
 	User          string `json:"user"`
 	Service       bool   `json:"service"`
 	RemoteAddr    string `json:"remoteAddr"`
@@ -56,7 +57,7 @@ func (a *Admin) getSessions(w http.ResponseWriter, r *http.Request) {
 	list(a, w, r, func(s *broker.State, row func(sessionRow) bool) {
 		s.Sessions(func(i broker.SessionInfo) bool {
 			return row(sessionRow{
-				Node: i.Node.String(), Session: i.Session, User: i.User, Service: i.Service, RemoteAddr: i.RemoteAddr,
+				Node: i.Node.String(), Session: fmt.Sprintf("%s-%d-%d", i.Node, i.Incarnation, i.Session), User: i.User, Service: i.Service, RemoteAddr: i.RemoteAddr,
 				OpenedAt: int64(i.OpenedAt), Subscriptions: i.Subscriptions,
 			})
 		})

@@ -22,7 +22,6 @@ type Gateway struct {
 	logger *slog.Logger
 	start  time.Time
 	self   broker.NodeID
-	prefix string // of session ids
 
 	sessions      atomic.Uint64 // numbers given out
 	subscriptions atomic.Uint64
@@ -78,8 +77,12 @@ func (g *Gateway) Open(s *server.Session) (string, server.Link, *stomp.ProtocolE
 	l.propose(broker.SessionOpened{
 		Session: number, User: identity.User, Service: identity.Service, RemoteAddr: s.RemoteAddr(),
 	}, cluster.Ticket{Kind: ticketQuiet})
-	id := fmt.Sprintf("%s-%d-%d", g.self, g.node.Incarnation(), number)
-	return id, l, nil
+	return sessionID(g.self, g.node.Incarnation(), number), l, nil
+}
+
+// sessionID is the name of a session that its client and operators see.
+func sessionID(node broker.NodeID, incarnation, number uint64) string {
+	return fmt.Sprintf("%s-%d-%d", node, incarnation, number)
 }
 
 // forget takes everything of a session out of the node's tables.

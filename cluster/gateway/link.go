@@ -285,6 +285,10 @@ func (l *link) Disconnect(receipt string) {
 
 // Close forgets the session here and tells the fold.
 func (l *link) Close() {
+	if c := l.collected; c != nil && l.proposed == 1 && len(c.tickets) == 1 {
+		l.gateway.forget(l) // its opening was not even submitted: nobody has to know
+		return
+	}
 	l.submit()
 	l.wakeAll()
 	l.gateway.forget(l)

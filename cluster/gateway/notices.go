@@ -19,7 +19,7 @@ var jsonHeaders = []byte("content-type:application/json\n")
 
 type presenceNotice struct {
 	Type    string `json:"type"` // opened or closed
-	Session uint64 `json:"session"`
+	Session string `json:"session"`
 	User    string `json:"user"`
 	Node    string `json:"node"`
 	At      int64  `json:"timestamp"`
@@ -27,7 +27,7 @@ type presenceNotice struct {
 
 func (g *Gateway) presence(what string, e *broker.Effect) {
 	g.notice(destPresence, presenceNotice{
-		Type: what, Session: e.Session, User: e.User, Node: e.Node.String(), At: g.now().UnixMilli(),
+		Type: what, Session: sessionID(e.Node, e.Incarnation, e.Session), User: e.User, Node: e.Node.String(), At: g.now().UnixMilli(),
 	})
 }
 

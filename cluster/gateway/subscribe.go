@@ -27,6 +27,9 @@ func (l *link) Subscribe(f *stomp.Frame) *stomp.ProtocolError {
 	}
 	id := string(stomp.SubscriptionID(f, l.version))
 	if a.kind == broker.KindQueue {
+		if _, name, ok := first(f, "x-stream-offset", "resume-after"); ok {
+			return unsupported(name) // a queue has no positions: what was settled is gone
+		}
 		l.subscribeQueue(id, a, mode, c, f.Value("receipt"))
 		return nil
 	}

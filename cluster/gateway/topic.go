@@ -33,7 +33,7 @@ type topicSub struct {
 	mode          broker.AckMode
 	noLocal       bool
 	head          []byte
-	from          broker.Seq    // nothing before it
+	from          broker.Seq    // nothing before it is pushed; changed only while lagging
 	dropped       atomic.Uint32 // unlogged messages not given since the last MESSAGE
 	stalled       atomic.Bool   // a publisher waited for it in vain; until it has space again nobody waits
 	closed        atomic.Bool
@@ -169,6 +169,7 @@ func (s *topicSub) refill(r *refiller, space int) (written int, done, stuck bool
 	defer s.mu.Unlock()
 	s.cursor = next
 	if s.cursor > s.seen {
+		s.from = s.cursor // what the log gave may be on its way to offer still
 		s.lagging.Store(false)
 		return written, true, false
 	}

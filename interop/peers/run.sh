@@ -47,7 +47,8 @@ stampede_stomp=62813 stampede_http=62880 stampede_admin=62891 stampede_cluster=6
 bare_port=62913
 ready_seconds=60 # a broker that is not ready by then is left out
 measure_seconds=600 # a measurement that takes longer is ended and left out
-backlog=20000 # messages that the publishers may be ahead of the subscribers: more only measures how brokers fill memory
+# How many messages the publishers may be ahead of 1, 10 and 100 subscribers: more only measures how brokers fill memory.
+ahead_1=20000 ahead_10=5000 ahead_100=2000
 
 started=() # process ids of the broker at hand, in the order in which they are ended
 
@@ -168,24 +169,24 @@ measure() {
 
 # measure_all measures one broker. The first pass is not kept: it compiles what the broker compiles late.
 measure_all() {
-	local b=$1 fan="fanout --publishers 1 --body 128 --duration $duration --warmup $warmup --backlog $backlog" kept=$lines
-	local queue="queue --publishers 2 --consumers 4 --body 128 --messages 0 --duration $duration --backlog $backlog --ack client-individual"
+	local b=$1 fan="fanout --publishers 1 --body 128 --duration $duration --warmup $warmup" kept=$lines
+	local queue="queue --publishers 2 --consumers 4 --body 128 --messages 0 --duration $duration --backlog $ahead_1 --ack client-individual"
 	# shellcheck disable=SC2086 # fan and queue are lists of flags
 	{
 		lines=/dev/null
-		measure "$b" "(not kept)" "$tcp" $fan --subscribers 10 --persistent false
+		measure "$b" "(not kept)" "$tcp" $fan --subscribers 10 --backlog $ahead_10 --persistent false
 		[ "$b" = bare ] || measure "$b" "(not kept)" "$tcp" $queue --persistent true --window 200
 		lines=$kept
-		measure "$b" "1 to 1, deliveries/s" "$tcp" $fan --subscribers 1 --persistent false
-		measure "$b" "1 to 10, deliveries/s" "$tcp" $fan --subscribers 10 --persistent false
-		measure "$b" "1 to 100, deliveries/s" "$tcp" $fan --subscribers 100 --persistent false
-		measure "$b" "1 to 1 WebSocket, deliveries/s" "$ws" $fan --subscribers 1 --persistent false
-		measure "$b" "1 to 100 WebSocket, deliveries/s" "$ws" $fan --subscribers 100 --persistent false
-		measure "$b" "1,000 msg/s to 10, ms" "$tcp" $fan --subscribers 10 --persistent false --rate 1000
+		measure "$b" "1 to 1, deliveries/s" "$tcp" $fan --subscribers 1 --backlog $ahead_1 --persistent false
+		measure "$b" "1 to 10, deliveries/s" "$tcp" $fan --subscribers 10 --backlog $ahead_10 --persistent false
+		measure "$b" "1 to 100, deliveries/s" "$tcp" $fan --subscribers 100 --backlog $ahead_100 --persistent false
+		measure "$b" "1 to 1 WebSocket, deliveries/s" "$ws" $fan --subscribers 1 --backlog $ahead_1 --persistent false
+		measure "$b" "1 to 100 WebSocket, deliveries/s" "$ws" $fan --subscribers 100 --backlog $ahead_100 --persistent false
+		measure "$b" "1,000 msg/s to 10, ms" "$tcp" $fan --subscribers 10 --backlog $ahead_10 --persistent false --rate 1000
 		[ "$b" != bare ] || return 0
-		measure "$b" "persistent, receipts, 1 to 1, deliveries/s" "$tcp" $fan --subscribers 1 --persistent true --receipts --window 1000
-		measure "$b" "persistent, receipts, 1 to 10, deliveries/s" "$tcp" $fan --subscribers 10 --persistent true --receipts --window 1000
-		measure "$b" "persistent, 1,000 msg/s to 10, ms" "$tcp" $fan --subscribers 10 --persistent true --rate 1000
+		measure "$b" "persistent, receipts, 1 to 1, deliveries/s" "$tcp" $fan --subscribers 1 --backlog $ahead_1 --persistent true --receipts --window 1000
+		measure "$b" "persistent, receipts, 1 to 10, deliveries/s" "$tcp" $fan --subscribers 10 --backlog $ahead_10 --persistent true --receipts --window 1000
+		measure "$b" "persistent, 1,000 msg/s to 10, ms" "$tcp" $fan --subscribers 10 --backlog $ahead_10 --persistent true --rate 1000
 		measure "$b" "queue, not persistent, msg/s" "$tcp" $queue --persistent false --no-receipts
 		measure "$b" "queue, persistent, receipts, msg/s" "$tcp" $queue --persistent true --window 200
 		measure "$b" "queue, persistent, one at a time, receipt ms" "$tcp" $queue --persistent true --window 1 --publishers 1 --consumers 1

@@ -230,6 +230,7 @@ func (s *Session) linger() {
 	s.outbox.finished = true
 	s.outbox.mu.Unlock()
 	s.Wake()
+	_ = s.conn.SetWriteDeadline(time.Now().Add(s.server.config.LingerTimeout)) // a client that takes nothing is not waited for
 	s.writers.Wait()
 	if c, ok := s.conn.(interface{ CloseWrite() error }); ok && s.webSocket == nil {
 		_ = c.CloseWrite() // it may be closed by the client already

@@ -22,8 +22,8 @@ import (
 
 const (
 	wsFrameBytesMax     = 64<<10 - 16 // payload of one frame; balancers limit it (RFC 6455 section 5.4 allows to fragment)
-	wsReadBytes         = 128 // the library's own buffer: a socket that is busy is read in larger blocks (socket.go)
-	wsCompressBytesMin  = 512 // a smaller message is not worth compressing
+	wsReadBytes         = 128         // the library's own buffer: a socket that is busy is read in larger blocks (socket.go)
+	wsCompressBytesMin  = 512         // a smaller message is not worth compressing
 	wsOpContinuation    = 0x0
 	wsOpText            = 0x1
 	wsOpBinary          = 0x2

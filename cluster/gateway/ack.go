@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"strings"
+
 	"stampede/broker"
 	"stampede/cluster"
 	"stampede/stomp"
@@ -41,6 +43,9 @@ type settlement struct {
 
 // readAck finds the delivery that an ACK or NACK names. strict says that the client asked for a receipt.
 func (l *link) readAck(f *stomp.Frame, strict bool) (settlement, *stomp.ProtocolError) {
+	if l.version < stomp.V12 && strings.Contains(f.Value("message-id"), ".") {
+		return settlement{}, nil // of an unlogged message: nothing waits for it
+	}
 	number, tag, id, err := l.readDelivery(f)
 	if err != nil {
 		return settlement{}, err
@@ -103,13 +108,14 @@ func (l *link) readDelivery(f *stomp.Frame) (number, tag uint64, id string, err 
 	if !ok {
 		return 0, 0, "", unknownAck("the message-id is not one of a MESSAGE")
 	}
+	found := false
 	if sub, ok := f.Get("subscription"); ok {
 		id = string(sub)
-		number, tag, ok = l.tagIn(id, seq)
+		number, tag, found = l.tagIn(id, seq)
 	} else { // [STOMP10 §ACK] names only the message
-		number, tag, id, ok = l.tagAnywhere(seq)
+		number, tag, id, found = l.tagAnywhere(seq)
 	}
-	if !ok {
+	if !found {
 		return 0, 0, "", unknownAck("no delivery of this message waits for an ACK")
 	}
 	return number, tag, id, nil

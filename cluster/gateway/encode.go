@@ -3,7 +3,6 @@ package gateway
 import (
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"stampede/broker"
 	"stampede/stomp"
@@ -127,6 +126,3 @@ func parseMessageID(id string) (broker.Seq, bool) {
 	n, err := strconv.ParseUint(rest, 10, 63)
 	return broker.Seq(n), err == nil
 }
-
-// isText tells whether a message can go out as a WebSocket text frame.
-func isText(m *broker.Message) bool { return utf8.Valid(m.Body) && utf8.Valid(m.Headers) }

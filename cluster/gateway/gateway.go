@@ -183,29 +183,6 @@ func (g *Gateway) unloggedID() string {
 	return string(strconv.AppendUint(b, g.unloggedCount.Add(1), 10))
 }
 
-// seqOf turns an asked position into the first offset to read; 0 when none was asked for.
-func (g *Gateway) seqOf(p position, dest string) (broker.Seq, *stomp.ProtocolError) {
-	switch {
-	case !p.given:
-		return 0, nil
-	case p.time:
-		seq, err := g.node.SeqAt(p.at)
-		if err != nil {
-			return 0, internalError(err)
-		}
-		return seq, nil
-	case p.last && dest != "":
-		_, last := g.node.Bounds(dest)
-		if last == 0 {
-			last = g.node.Applied() + 1
-		}
-		return last, nil
-	case p.last:
-		return 0, invalidHeader("x-stream-offset", "last needs one destination, not a pattern")
-	}
-	return p.from, nil
-}
-
 func internalError(err error) *stomp.ProtocolError {
 	return &stomp.ProtocolError{
 		Code: stomp.CodeInternalError, Severity: stomp.Fatal, Message: "internal error",

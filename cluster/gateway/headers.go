@@ -5,7 +5,6 @@ import (
 	"mime"
 	"strconv"
 	"strings"
-	"time"
 
 	"stampede/broker"
 	"stampede/stomp"
@@ -59,7 +58,7 @@ func refusedOnSend(name, value []byte) bool {
 // harmless and pass ("" stands for none).
 var unsupportedOnSubscribe = []struct{ name, harmless string }{
 	{"durable", "false"}, {"persistent", "false"}, {"durable-name", ""}, {"activemq.subscriptionName", ""},
-	{"durable-subscription-name", ""}, {"durable-subscriber-name", ""}, {"last", ""}, {"selector", ""},
+	{"durable-subscription-name", ""}, {"durable-subscriber-name", ""}, {"selector", ""},
 	{"single-active", "false"}, {"activemq.exclusive", "false"}, {"exclusive", "false"}, {"auto-delete", "false"},
 	{"overflow", ""}, {"browser", "false"}, {"activemq.retroactive", "false"}, {"x-queue-name", ""},
 	{"x-stream-filter", ""}, {"transformation", ""},
@@ -218,45 +217,3 @@ func first(f *stomp.Frame, names ...string) (value, name string, ok bool) {
 	}
 	return "", "", false
 }
-
-// position is where a subscription asked to begin.
-type position struct {
-	given bool
-	from  broker.Seq     // first offset wanted, when byTime and last are false
-	last  bool           // from the last message on
-	at    broker.Instant // byTime: the first message stamped at or after it
-	time  bool
-}
-
-// readPosition reads x-stream-offset and resume-after.
-func readPosition(f *stomp.Frame) (position, *stomp.ProtocolError) {
-	if v, ok := f.Get("resume-after"); ok {
-		seq, ok := parseMessageID(string(v))
-		if !ok {
-			return position{}, invalidHeader("resume-after", "it is the message-id of a message of this broker")
-		}
-		return position{given: true, from: seq + 1}, nil
-	}
-	v, ok := f.Get("x-stream-offset")
-	if !ok || string(v) == "next" {
-		return position{}, nil
-	}
-	switch s := string(v); {
-	case s == "first":
-		return position{given: true, from: 1}, nil
-	case s == "last":
-		return position{given: true, last: true}, nil
-	case strings.HasPrefix(s, "offset="):
-		if n, err := strconv.ParseUint(s[len("offset="):], 10, 63); err == nil {
-			return position{given: true, from: broker.Seq(max(n, 1))}, nil
-		}
-	case strings.HasPrefix(s, "timestamp="):
-		if n, err := strconv.ParseInt(s[len("timestamp="):], 10, 64); err == nil && n >= 0 {
-			return position{given: true, time: true, at: broker.Instant(n)}, nil
-		}
-	}
-	return position{}, invalidHeader("x-stream-offset", "it is first, last, next, offset=N or timestamp=T")
-}
-
-// positionAheadWait is how long a position ahead of the node's log waits for the log to come (contract: headers).
-const positionAheadWait = 5 * time.Second

@@ -118,7 +118,7 @@ func (s *queueSub) longHead(fx *broker.Effect, e *encoder) []byte {
 	}
 	if fx.Redelivered || fx.Attempt > 1 || fx.Reason != "" {
 		head = append(head, "delivery-count:"...)
-		head = strconv.AppendUint(head, uint64(fx.Attempt), 10)
+		head = strconv.AppendUint(head, uint64(deliveryCount(fx)), 10)
 		head = append(head, '\n')
 	}
 	if fx.Reason != "" {
@@ -127,6 +127,15 @@ func (s *queueSub) longHead(fx *broker.Effect, e *encoder) []byte {
 	}
 	e.head = head
 	return head
+}
+
+// deliveryCount is how often a message was delivered, this time included; a dead letter brings the deliveries of its
+// first life along, and its first delivery from the dead letters is not one more.
+func deliveryCount(fx *broker.Effect) uint32 {
+	if fx.Reason == "" {
+		return fx.Attempt
+	}
+	return fx.Count + fx.Attempt - 1
 }
 
 // tagOf finds the delivery that an ACK before STOMP 1.2 names by its message-id.

@@ -38,7 +38,6 @@ type topicSub struct {
 	stalled       atomic.Bool   // a publisher waited for it in vain; until it has space again nobody waits
 	closed        atomic.Bool
 	lagging       atomic.Bool
-	aheadOfLog    atomic.Bool // its position was ahead of the log when it came
 
 	mu      sync.Mutex
 	cursor  broker.Seq // lagging: the next to read; guarded by mu, moved by the writing goroutine only
@@ -113,11 +112,11 @@ func (s *topicSub) write(e *encoder, wakes *wakeList) {
 // longHead is the head of a MESSAGE that carries more than the subscription's id.
 func (s *topicSub) longHead(e *encoder) []byte {
 	head := append(e.head[:0], s.head...)
-	if s.mode != broker.AckAuto {
+	if v := s.link.version; s.mode != broker.AckAuto && (v == stomp.V12 || e.id == "") {
 		s.mu.Lock()
 		tag := s.window.push(e.message.Seq)
 		s.mu.Unlock()
-		if s.link.version == stomp.V12 {
+		if v == stomp.V12 {
 			head = appendAck(head, s.number, tag)
 		}
 	}

@@ -24,7 +24,9 @@ type tidier struct {
 	collect        func()
 }
 
-func newTidier(stats *server.Stats) *tidier { return &tidier{stats: stats, collect: debug.FreeOSMemory} }
+func newTidier(stats *server.Stats) *tidier {
+	return &tidier{stats: stats, collect: debug.FreeOSMemory}
+}
 
 // run looks every tidyEvery until ctx ends.
 func (t *tidier) run(ctx context.Context) error {

@@ -76,9 +76,8 @@ interop-stompjs: ## Run stompjs (Node.js) against a freshly built broker
 bench: ## Run the benchmarks, in the form that benchstat reads (BENCH=, PKG=, COUNT=10)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(COUNT) $(PKG)
 
-peers: build ## Run `stampede bench` against brokers that are up: PEERS="a=tcp://... b=ws://..." BENCHARGS=fanout
-	@if [ -z "$(PEERS)" ]; then echo 'say which: make peers PEERS="name=tcp://host:port name=tcp://host:port"'; exit 2; fi
-	@for peer in $(PEERS); do echo "== $${peer%%=*}"; ./$(BIN) bench $(BENCHARGS) --url "$${peer#*=}"; done
+peers: build ## Measure RabbitMQ, ActiveMQ, this broker and a bare fan-out side by side (PEERSARGS="--duration 2s --runs 1")
+	interop/peers/run.sh --stampede $(BIN) $(PEERSARGS)
 
 cover: ## Run all tests with coverage and print it by function; coverage.html shows the lines
 	$(GO) test -coverprofile=coverage.out -coverpkg=./... $(PKG)

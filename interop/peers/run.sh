@@ -13,12 +13,13 @@ usage() {
 	  --duration TIME    of each measurement (default: 10s)
 	  --warmup TIME      before each measurement (default: 3s)
 	  --runs N           rounds; the table shows the median (default: 3)
+	  --rows PATTERN     measure only the rows that match this extended regular expression (default: all)
 	  --out FILE         where the lines for benchstat go (default: not kept)
 	END
 	exit 2
 }
 
-generator='' stampede='' brokers=rabbitmq,activemq,stampede,bare duration=10s warmup=3s runs=3 out=''
+generator='' stampede='' brokers=rabbitmq,activemq,stampede,bare duration=10s warmup=3s runs=3 rows=. out=''
 while [ $# -gt 0 ]; do
 	[ $# -ge 2 ] || usage
 	case $1 in
@@ -28,6 +29,7 @@ while [ $# -gt 0 ]; do
 	--duration) duration=$2 ;;
 	--warmup) warmup=$2 ;;
 	--runs) runs=$2 ;;
+	--rows) rows=$2 ;;
 	--out) out=$2 ;;
 	*) usage ;;
 	esac
@@ -157,6 +159,7 @@ measure() {
 	local broker=$1 row=$2 url=$3 line
 	shift 3
 	[ -n "$url" ] || return 0
+	[[ $row =~ $rows || $row == '(not kept)' ]] || return 0
 	# shellcheck disable=SC2086 # login is a list of flags
 	if line=$(timeout $measure_seconds "$generator" bench "$@" --url "$url" $login --gobench --quiet 2>"$work/error"); then
 		line=$(printf '%s\n' "$line" | grep '^BenchmarkBench/')

@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"strings"
-
 	"stampede/broker"
 	"stampede/cluster"
 	"stampede/stomp"
@@ -18,48 +16,59 @@ func (l *link) Ack(f *stomp.Frame) *stomp.ProtocolError {
 	if err != nil {
 		return err
 	}
-	if settle.queue {
+	if settle.queue != nil {
+		settle.queue.settled(settle.tag, settle.cumulative)
 		l.propose(settle.fact, cluster.Ticket{Kind: ticketSend, Tag: receipt})
 		return nil
 	}
 	if settle.topic != nil {
 		l.settleTopic(settle)
 	}
-	if receipt != "" && l.session.Receipt(receipt) {
-		l.wakes.add(l.session)
-	}
+	l.receipt(receipt)
 	return nil
 }
 
 // settlement is what one ACK or NACK means: for the fold (queue), for this node (topic), or, for a delivery that is
 // long gone, nothing.
 type settlement struct {
-	queue      bool
+	queue      *queueSub
 	fact       broker.DeliverySettled
 	topic      *topicSub
 	tag        uint64
 	cumulative bool
 }
 
+// delivery is what an ACK or NACK names: a message by its tag in a subscription.
+type delivery struct {
+	id       string // the client's, of the subscription; "" for one that has ended
+	number   uint64 // of the subscription
+	tag      uint64 // of an unlogged message: of the delivery before it, 0 when there was none
+	unlogged bool
+}
+
 // readAck finds the delivery that an ACK or NACK names. strict says that the client asked for a receipt.
 func (l *link) readAck(f *stomp.Frame, strict bool) (settlement, *stomp.ProtocolError) {
-	if l.version < stomp.V12 && strings.Contains(f.Value("message-id"), ".") {
-		return settlement{}, nil // of an unlogged message: nothing waits for it
-	}
-	number, tag, id, err := l.readDelivery(f)
+	d, err := l.readDelivery(f)
 	if err != nil {
 		return settlement{}, err
 	}
-	if q := l.queues[id]; q != nil && q.number == number {
-		return l.settlementOfQueue(q, f, tag, strict)
-	}
-	if t := l.topics[id]; t != nil && t.number == number {
-		if t.mode == broker.AckAuto {
-			return settlement{}, unknownAck("the subscription's ack mode is auto")
+	if q := l.queues[d.id]; q != nil && q.number == d.number {
+		if d.unlogged {
+			return settlement{}, unknownAck("messages of queues are never unlogged")
 		}
-		return settlement{topic: t, tag: tag, cumulative: t.mode == broker.AckClient && f.Command == stomp.CommandAck}, nil
+		return l.settlementOfQueue(q, f, d.tag, strict)
 	}
-	// Of a subscription that has ended: the delivery went back.
+	if t := l.topics[d.id]; t != nil && t.number == d.number {
+		cumulative := t.mode == broker.AckClient && f.Command == stomp.CommandAck
+		switch {
+		case t.mode == broker.AckAuto:
+			return settlement{}, unknownAck("the subscription's ack mode is auto")
+		case d.unlogged && !cumulative, d.tag == 0:
+			return settlement{}, nil // an unlogged message took no credit
+		}
+		return settlement{topic: t, tag: d.tag, cumulative: cumulative}, nil
+	}
+	// Settled before, or of a subscription that has ended: the delivery went back.
 	l.gateway.stats.StaleAcks.Add(1)
 	if strict {
 		return settlement{}, deliveryGone()
@@ -90,58 +99,56 @@ func (l *link) settlementOfQueue(q *queueSub, f *stomp.Frame, tag uint64, strict
 	if q.mode == broker.AckClient {
 		fact.From = 0 // [STOMP12 §client ack mode] cumulative
 	}
-	q.settled(tag, fact.From == 0)
-	return settlement{queue: true, fact: fact}, nil
+	return settlement{queue: q, fact: fact, tag: tag, cumulative: fact.From == 0}, nil
 }
 
 // readDelivery reads which delivery is meant: the ack id in STOMP 1.2, subscription and message-id before.
-func (l *link) readDelivery(f *stomp.Frame) (number, tag uint64, id string, err *stomp.ProtocolError) {
+func (l *link) readDelivery(f *stomp.Frame) (d delivery, err *stomp.ProtocolError) {
+	var ok bool
 	if l.version == stomp.V12 {
 		v, _ := f.Get("id")
-		number, tag, ok := parseAck(v)
-		if !ok || number > l.gateway.subscriptions.Load() {
-			return 0, 0, "", unknownAck("the id is not the ack header of a MESSAGE")
+		d.number, d.tag, d.unlogged, ok = parseAck(v)
+		if !ok || d.number > l.gateway.subscriptions.Load() {
+			return d, unknownAck("the id is not the ack header of a MESSAGE")
 		}
-		return number, tag, l.numbers[number], nil
+		d.id = l.numbers[d.number]
+		return d, nil
 	}
-	seq, ok := parseMessageID(f.Value("message-id"))
-	if !ok {
-		return 0, 0, "", unknownAck("the message-id is not one of a MESSAGE")
+	seq, unlogged, ok := parseMessageID(f.Value("message-id"))
+	if !ok || seq > l.gateway.node.Applied() {
+		return d, unknownAck("the message-id is not one of a MESSAGE")
 	}
-	found := false
 	if sub, ok := f.Get("subscription"); ok {
-		id = string(sub)
-		number, tag, found = l.tagIn(id, seq)
-	} else { // [STOMP10 §ACK] names only the message
-		number, tag, id, found = l.tagAnywhere(seq)
+		d, _ = l.deliveryIn(string(sub), seq, unlogged)
+		return d, nil
 	}
-	if !found {
-		return 0, 0, "", unknownAck("no delivery of this message waits for an ACK")
+	for _, id := range l.numbers { // [STOMP10 §ACK] names only the message
+		if d, ok = l.deliveryIn(id, seq, unlogged); ok {
+			return d, nil
+		}
 	}
-	return number, tag, id, nil
+	return delivery{}, nil
 }
 
-func (l *link) tagIn(id string, seq broker.Seq) (number, tag uint64, ok bool) {
-	if q := l.queues[id]; q != nil {
-		tag, ok = q.tagOf(seq)
-		return q.number, tag, ok
-	}
-	if t := l.topics[id]; t != nil {
+// deliveryIn finds the delivery of a message in one subscription. It gives the zero delivery for what was settled before.
+func (l *link) deliveryIn(id string, seq broker.Seq, unlogged bool) (d delivery, ok bool) {
+	if q := l.queues[id]; q != nil && !unlogged {
+		d = delivery{id: id, number: q.number}
+		d.tag, ok = q.tagOf(seq)
+	} else if t := l.topics[id]; t != nil {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		tag, ok = t.window.tagOf(seq)
-		return t.number, tag, ok
-	}
-	return 0, 0, false
-}
-
-func (l *link) tagAnywhere(seq broker.Seq) (number, tag uint64, id string, ok bool) {
-	for number, id := range l.numbers {
-		if n, tag, ok := l.tagIn(id, seq); ok && n == number {
-			return number, tag, id, true
+		d = delivery{id: id, number: t.number, unlogged: unlogged}
+		if unlogged {
+			d.tag = t.window.upTo(seq)
+			return d, true
 		}
+		d.tag, ok = t.window.tagOf(seq)
 	}
-	return 0, 0, "", false
+	if !ok {
+		return delivery{}, false
+	}
+	return d, true
 }
 
 // settleTopic gives credit back; on a user destination what is settled from the front on is covered.
@@ -160,10 +167,17 @@ func (l *link) settleTopic(settle settlement) {
 	}
 }
 
+// commit owns the ticket of a transaction whose ACKs have to be forgotten by their message-ids once it took effect.
+type commit struct {
+	link *link
+	acks []settlement
+}
+
 // Commit implements server.Link: one event for all that the transaction holds.
 func (l *link) Commit(actions []*stomp.Frame, receipt string) *stomp.ProtocolError {
 	var tx broker.TransactionCommitted
 	var topics []settlement
+	owner := &commit{link: l}
 	for _, f := range actions {
 		if f.Command == stomp.CommandSend {
 			l.received++
@@ -181,8 +195,9 @@ func (l *link) Commit(actions []*stomp.Frame, receipt string) *stomp.ProtocolErr
 		if err != nil {
 			return err
 		}
-		if settle.queue {
+		if settle.queue != nil {
 			tx.Actions = append(tx.Actions, settle.fact)
+			owner.acks = append(owner.acks, settle)
 		} else if settle.topic != nil {
 			topics = append(topics, settle)
 		}
@@ -190,7 +205,7 @@ func (l *link) Commit(actions []*stomp.Frame, receipt string) *stomp.ProtocolErr
 	for _, settle := range topics {
 		l.settleTopic(settle)
 	}
-	l.propose(tx, cluster.Ticket{Kind: ticketSend, Tag: receipt})
+	l.propose(tx, cluster.Ticket{Kind: ticketSend, Tag: receipt, Owner: owner})
 	return nil
 }
 

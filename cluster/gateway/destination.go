@@ -65,7 +65,7 @@ func parseSubscribe(written, user string) (address, *stomp.ProtocolError) {
 		return a, err
 	}
 	switch {
-	case a.pattern && a.kind != broker.KindTopic:
+	case a.pattern && (a.kind != broker.KindTopic || strings.HasPrefix(a.dest, prefixAmqDirect)):
 		return a, invalidDestination(written, "wildcards work on topics only")
 	case a.kind != broker.KindUser:
 		return a, nil

@@ -9,7 +9,7 @@
 // session cannot take more stops being pushed to and reads the log from its cursor, on the session's writing goroutine,
 // until it has caught up (topic.go): bounded memory, nothing lost.
 //
-// A message with `persistent:false` never enters the log: the publisher's reading goroutine routes it (transient.go).
+// A message with `persistent:false` never enters the log: the publisher's reading goroutine routes it (send.go).
 //
 // What it refuses: destinations and headers whose meaning it would have to pretend (headers.go has the table); it
 // answers them with ERROR `unsupported-header` or `invalid-destination`.

@@ -30,17 +30,18 @@ type encoder struct {
 	id      string // message-id of an unlogged message, else ""
 	tails   [stomp.V12 + 1][]byte
 	ready   [stomp.V12 + 1]bool
+	kept    bool // outboxes may hold the tails by reference
 	head    []byte
 }
 
 // reset makes the encoder ready for a message. id is the message-id of an unlogged one, "" otherwise.
 func (e *encoder) reset(m *broker.Message, id string) {
 	for v := range e.tails {
-		if len(e.tails[v]) > scratchBytesMax {
+		if e.kept || len(e.tails[v]) > scratchBytesMax {
 			e.tails[v] = nil
 		}
 	}
-	e.message, e.id, e.ready = m, id, [stomp.V12 + 1]bool{}
+	e.message, e.id, e.kept, e.ready = m, id, false, [stomp.V12 + 1]bool{}
 }
 
 // tail gives what follows the head of the MESSAGE in the form of a version, and whether it may be kept by reference.
@@ -52,6 +53,7 @@ func (e *encoder) tail(v stomp.Version) (tail []byte, shared bool) {
 	}
 	buf := e.tails[v][:0]
 	if shared {
+		e.kept = true
 		buf = make([]byte, 0, len(m.Headers)+len(m.Body)+len(m.Dest)+len(m.As)+192)
 	}
 	buf = append(buf, "message-id:"...)
@@ -93,36 +95,42 @@ func messageHead(v stomp.Version, id string) []byte {
 	return stomp.AppendHeader([]byte("MESSAGE\n"), v, "subscription", id)
 }
 
-// appendAck appends the ack header: the subscription's number and the delivery's tag name the delivery.
-func appendAck(dst []byte, sub, tag uint64) []byte {
+// appendAck appends the ack header: the subscription's number and the delivery's tag name the delivery. An unlogged
+// message has no tag of its own: its header names the delivery before it, and the number in its message-id.
+func appendAck(dst []byte, sub, tag uint64, unloggedID string) []byte {
 	dst = append(dst, "ack:"...)
 	dst = strconv.AppendUint(dst, sub, 10)
 	dst = append(dst, '-')
 	dst = strconv.AppendUint(dst, tag, 10)
+	if _, n, found := strings.Cut(unloggedID, "."); found {
+		dst = append(dst, '.')
+		dst = append(dst, n...)
+	}
 	return append(dst, '\n')
 }
 
 // parseAck reads what appendAck wrote.
-func parseAck(id []byte) (sub, tag uint64, ok bool) {
+func parseAck(id []byte) (sub, tag uint64, unlogged, ok bool) {
 	left, right, found := strings.Cut(string(id), "-")
 	if !found {
-		return 0, 0, false
+		return 0, 0, false, false
 	}
 	sub, err := strconv.ParseUint(left, 10, 64)
 	if err != nil {
-		return 0, 0, false
+		return 0, 0, false, false
 	}
+	right, _, unlogged = strings.Cut(right, ".")
 	tag, err = strconv.ParseUint(right, 10, 64)
-	return sub, tag, err == nil && tag > 0
+	return sub, tag, unlogged, err == nil && (tag > 0 || unlogged)
 }
 
 // parseMessageID gives the offset in a message-id: epoch-group-offset, with .n behind it for an unlogged message.
-func parseMessageID(id string) (broker.Seq, bool) {
+func parseMessageID(id string) (seq broker.Seq, unlogged, ok bool) {
 	rest, ok := strings.CutPrefix(id, messageIDTag)
 	if !ok {
-		return 0, false
+		return 0, false, false
 	}
-	rest, _, _ = strings.Cut(rest, ".")
+	rest, _, unlogged = strings.Cut(rest, ".")
 	n, err := strconv.ParseUint(rest, 10, 63)
-	return broker.Seq(n), err == nil
+	return broker.Seq(n), unlogged, err == nil
 }

@@ -26,6 +26,7 @@ type Gateway struct {
 	sessions      atomic.Uint64 // numbers given out
 	subscriptions atomic.Uint64
 	unloggedCount atomic.Uint64
+	pushed        atomic.Uint64 // every subscription was given all up to this offset, or lags
 	policyCount   atomic.Uint64
 	policies      atomic.Pointer[broker.PolicyTable]
 	lastMIME      atomic.Pointer[string]
@@ -35,14 +36,14 @@ type Gateway struct {
 	collections sync.Pool // of *collection
 	stats       Stats
 
-	mu     sync.RWMutex
-	queues map[uint64]*queueSub // by number; guarded by mu
-	users  map[uint64]*topicSub // by number; guarded by mu
+	queues numbered[*queueSub]
+	users  numbered[*topicSub]
 
 	// Of the fold's goroutine.
 	encoder   encoder
 	wakes     wakeList
 	delivered uint64
+	answers   []answer // outcomes of events that are not performed yet
 
 	noticeMu    sync.Mutex // one notice of the broker at a time
 	noticeWakes wakeList   // guarded by noticeMu
@@ -57,7 +58,7 @@ var (
 func New(node *cluster.Node, logger *slog.Logger) *Gateway {
 	g := &Gateway{
 		node: node, logger: logger.With("component", "gateway"), start: time.Now(), self: node.ID(),
-		router: newRouter(), queues: map[uint64]*queueSub{}, users: map[uint64]*topicSub{},
+		router: newRouter(),
 	}
 	g.refillers.New = func() any { return new(refiller) }
 	g.collections.New = func() any { return new(collection) }
@@ -90,12 +91,8 @@ func (g *Gateway) forget(l *link) {
 	for _, s := range l.topics {
 		l.dropTopic(s)
 	}
-	g.mu.Lock()
 	for _, s := range l.queues {
-		delete(g.queues, s.number)
-	}
-	g.mu.Unlock()
-	for _, s := range l.queues {
+		g.queues.remove(s.number)
 		s.close()
 	}
 	if l.received > 0 {
@@ -104,40 +101,38 @@ func (g *Gateway) forget(l *link) {
 	}
 }
 
-func (g *Gateway) addQueue(s *queueSub) {
-	g.mu.Lock()
-	g.queues[s.number] = s
-	g.mu.Unlock()
+// numbered finds the subscriptions of this node that the fold knows by their numbers.
+type numbered[S any] struct {
+	mu sync.RWMutex
+	of map[uint64]S // guarded by mu
 }
 
-func (g *Gateway) removeQueue(s *queueSub) {
-	g.mu.Lock()
-	delete(g.queues, s.number)
-	g.mu.Unlock()
+func (n *numbered[S]) add(number uint64, s S) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.of == nil {
+		n.of = map[uint64]S{}
+	}
+	n.of[number] = s
 }
 
-func (g *Gateway) queue(number uint64) *queueSub {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	return g.queues[number]
+func (n *numbered[S]) remove(number uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.of, number)
 }
 
-func (g *Gateway) addUser(s *topicSub) {
-	g.mu.Lock()
-	g.users[s.number] = s
-	g.mu.Unlock()
+// get gives the zero value for a number that is not there (any more).
+func (n *numbered[S]) get(number uint64) S {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.of[number]
 }
 
-func (g *Gateway) removeUser(s *topicSub) {
-	g.mu.Lock()
-	delete(g.users, s.number)
-	g.mu.Unlock()
-}
-
-func (g *Gateway) userSub(number uint64) *topicSub {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	return g.users[number]
+func (n *numbered[S]) count() int {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return len(n.of)
 }
 
 // Subscriptions tells how many subscriptions to topics, queues and user destinations this node holds.
@@ -148,9 +143,8 @@ func (g *Gateway) Subscriptions() (topics, queues, users int) {
 		topics += len(t.exact)
 	}
 	g.router.mu.RUnlock()
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	return topics - len(g.users), len(g.queues), len(g.users)
+	users = g.users.count()
+	return topics - users, g.queues.count(), users
 }
 
 // now is the node's clock: for unlogged messages, relative expiry and statistics only.
@@ -174,11 +168,12 @@ func packAux(value uint64, begun int64) uint64 { return uint64(begun)<<auxBits |
 
 func unpackAux(aux uint64) (value uint64, begun int64) { return aux & auxMask, int64(aux >> auxBits) }
 
-// unloggedID makes the message-id of an unlogged message: after the last logged one, so that it can be resumed after.
+// unloggedID makes the message-id of an unlogged message: after the last logged one that every subscriber was given, so
+// that it can be resumed after.
 func (g *Gateway) unloggedID() string {
 	b := make([]byte, 0, 40)
 	b = append(b, messageIDTag...)
-	b = strconv.AppendUint(b, uint64(g.node.Applied()), 10)
+	b = strconv.AppendUint(b, g.pushed.Load(), 10)
 	b = append(b, '.')
 	return string(strconv.AppendUint(b, g.unloggedCount.Add(1), 10))
 }

@@ -108,6 +108,9 @@ func (g *Gateway) sendHeaders(dst []byte, f *stomp.Frame) ([]byte, travelling, *
 			if refusedOnSend(h.Name, h.Value) {
 				return dst, t, unsupported(string(h.Name))
 			}
+			if string(h.Name) != "reply-to" {
+				continue // consumed: it asks for nothing
+			}
 		case headerExpires:
 			at, err := g.expiry(h.Name, h.Value)
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"stampede/broker"
 	"stampede/cluster"
@@ -51,6 +52,7 @@ type link struct {
 	// Between goroutines.
 	answered      atomic.Uint64
 	answeredBytes atomic.Uint64
+	unread        atomic.Uint64 // bytes of receipts written while the outbox was full
 	blocked       atomic.Bool
 	unblock       chan struct{} // capacity 1
 	coverable     atomic.Bool   // covers is not empty
@@ -60,7 +62,6 @@ type link struct {
 	covers  []mark      // user messages that the socket took; guarded by mu
 	lag     []*topicSub // lagging subscriptions; guarded by mu
 	waiting []*queueSub // queue subscriptions with pending deliveries; guarded by mu
-	tracks  bool        // the session reports writes; guarded by mu
 }
 
 var _ server.Link = (*link)(nil)
@@ -100,7 +101,9 @@ func (l *link) propose(f broker.Fact, t cluster.Ticket) {
 		t.Aux = min(uint64(len(c.facts)-before), auxMask)
 		l.bytes += t.Aux
 	}
-	t.Owner = l
+	if t.Owner == nil {
+		t.Owner = l
+	}
 	t.Aux = packAux(t.Aux, c.begun)
 	c.tickets = append(c.tickets, t)
 	l.proposed++
@@ -108,6 +111,7 @@ func (l *link) propose(f broker.Fact, t cluster.Ticket) {
 		l.submit()
 		l.awaitRoom()
 	}
+	l.awaitReader()
 }
 
 // submitBytes is how much a session collects before it submits although its socket has more.
@@ -134,6 +138,50 @@ func (l *link) submit() {
 	clear(c.tickets)
 	c.tickets, c.facts = c.tickets[:0], c.facts[:0]
 	l.gateway.collections.Put(c)
+}
+
+// unreadBytesMax bounds the receipts that a session is given beyond a full outbox; then its socket is not read until it
+// reads.
+const unreadBytesMax = 256 << 10
+
+// receipt writes a RECEIPT; on the reading goroutine.
+func (l *link) receipt(id string) {
+	if id == "" {
+		return
+	}
+	if l.writeReceipt(id) {
+		l.wakes.add(l.session)
+	}
+	l.awaitReader()
+}
+
+// writeReceipt writes a RECEIPT and tells whether the session has to be woken; on any goroutine.
+func (l *link) writeReceipt(id string) (wake bool) {
+	if l.session.Full() {
+		l.unread.Add(uint64(len("RECEIPT\nreceipt-id:\n\n") + len(id)))
+	}
+	return l.session.Receipt(id)
+}
+
+// awaitReader blocks the reading goroutine while the client sends without reading its receipts.
+func (l *link) awaitReader() {
+	if l.unread.Load() < unreadBytesMax {
+		return
+	}
+	l.submit()
+	l.wakeAll()
+	l.session.PauseHeartBeat(true)
+	defer l.session.PauseHeartBeat(false)
+	for !l.session.AwaitSpace(time.Second) {
+		select {
+		case <-l.session.Gone():
+			return
+		case <-l.gateway.node.Done():
+			return
+		default:
+		}
+	}
+	l.unread.Store(0)
 }
 
 // awaitRoom blocks the reading goroutine while the session has too much waiting.
@@ -217,15 +265,14 @@ func (l *link) cover(sub uint64, upTo broker.Seq) {
 	l.propose(broker.UserCovered{Sub: sub, UpTo: upTo}, cluster.Ticket{Kind: ticketQuiet})
 }
 
-// mark remembers a delivery until the socket took it.
-func (l *link) mark(m mark) {
+// give writes one delivery and remembers it until the socket took it. Both happen under one lock: the writing goroutine
+// may take the bytes at once.
+func (l *link) give(head, tail []byte, text, shared bool, m mark) (wake bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	m.end, wake = l.session.Write(head, tail, text, shared)
 	l.marks = append(l.marks, m)
-	if !l.tracks {
-		l.tracks = true
-		l.session.TrackWrites(true)
-	}
+	return wake
 }
 
 // Written settles the auto deliveries that the socket took; on the writing goroutine.

@@ -14,6 +14,13 @@ func (g *Gateway) Outcome(t cluster.Ticket, seq broker.Seq, refusal broker.Refus
 	switch owner := t.Owner.(type) {
 	case *link:
 		g.answerSession(owner, t, refusal)
+	case *commit:
+		for _, settle := range owner.acks {
+			if refusal == broker.RefusedNone {
+				settle.queue.settled(settle.tag, settle.cumulative)
+			}
+		}
+		g.answerSession(owner.link, t, refusal)
 	case *publication:
 		owner.done <- publishOutcome{seq: seq, refusal: refusal}
 	}
@@ -28,7 +35,7 @@ func (g *Gateway) answerSession(l *link, t cluster.Ticket, refusal broker.Refusa
 		}
 		l.session.Error(refused(refusal), t.Tag)
 	case t.Tag != "":
-		if l.session.Receipt(t.Tag) {
+		if l.writeReceipt(t.Tag) {
 			g.wakes.add(l.session)
 		}
 	}
@@ -38,19 +45,36 @@ func (g *Gateway) answerSession(l *link, t cluster.Ticket, refusal broker.Refusa
 	if t.Kind == ticketSubscribe {
 		value = 0 // its number: its size was not counted
 	}
-	l.answer(value)
+	g.answers = append(g.answers, answer{l, value})
+}
+
+// answer is an outcome that its session does not count yet: who waits for the outcome of a message may rely on it that
+// the subscribers were given the message.
+type answer struct {
+	link *link
+	size uint64
+}
+
+// performed tells how far all subscriptions are, and counts the answers of what was performed.
+func (g *Gateway) performed() {
+	g.pushed.Store(uint64(g.node.Applied()))
+	for i, a := range g.answers {
+		a.link.answer(a.size)
+		g.answers[i] = answer{}
+	}
+	g.answers = g.answers[:0]
 }
 
 // refuseSubscription takes out a subscription that the fold did not open.
 func (g *Gateway) refuseSubscription(number uint64) {
-	if s := g.queue(number); s != nil {
+	if s := g.queues.get(number); s != nil {
 		s.close()
-		g.removeQueue(s)
+		g.queues.remove(s.number)
 	}
-	if s := g.userSub(number); s != nil {
+	if s := g.users.get(number); s != nil {
 		s.closed.Store(true)
 		g.router.remove(s)
-		g.removeUser(s)
+		g.users.remove(s.number)
 	}
 }
 
@@ -69,7 +93,7 @@ func (g *Gateway) Perform(fx *broker.Effects) {
 			}
 		case broker.EffectUserPosition:
 			if e.Node == g.self {
-				if s := g.userSub(e.Sub); s != nil {
+				if s := g.users.get(e.Sub); s != nil {
 					s.start(e.Seq)
 				}
 			}
@@ -77,6 +101,7 @@ func (g *Gateway) Perform(fx *broker.Effects) {
 			g.note(e)
 		}
 	}
+	g.performed()
 }
 
 // publish gives a logged message to the subscriptions of this node that want it.
@@ -96,7 +121,7 @@ func (g *Gateway) deliver(e *broker.Effect) {
 	if e.Incarnation != g.node.Incarnation() {
 		return
 	}
-	if s := g.queue(e.Sub); s != nil {
+	if s := g.queues.get(e.Sub); s != nil {
 		s.deliver(e, &g.encoder, &g.wakes)
 		g.delivered++
 	}
@@ -124,6 +149,7 @@ func (g *Gateway) note(e *broker.Effect) {
 
 // Flush implements cluster.Performer: the end of a batch.
 func (g *Gateway) Flush() {
+	g.performed()
 	g.wakes.wake()
 	if g.delivered > 0 {
 		g.stats.Delivered.Add(g.delivered)

@@ -26,7 +26,7 @@ type position struct {
 // readPosition reads resume-after, last and x-stream-offset, the first that is there.
 func readPosition(f *stomp.Frame) (position, *stomp.ProtocolError) {
 	if v, ok := f.Get("resume-after"); ok {
-		seq, ok := parseMessageID(string(v))
+		seq, _, ok := parseMessageID(string(v))
 		if !ok {
 			return position{}, invalidHeader("resume-after", "it is the message-id of a message of this broker")
 		}

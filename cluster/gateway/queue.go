@@ -91,16 +91,19 @@ func (s *queueSub) write(fx *broker.Effect, m *broker.Message, e *encoder, wakes
 	}
 	e.reset(m, "")
 	tail, shared := e.tail(l.version)
-	end, wake := l.session.Write(s.longHead(fx, e), tail, m.Text, shared)
+	head := s.longHead(fx, e)
+	var wake bool
+	if s.mode == broker.AckAuto {
+		wake = l.give(head, tail, m.Text, shared, mark{sub: s.number, tag: fx.Tag})
+	} else {
+		_, wake = l.session.Write(head, tail, m.Text, shared)
+	}
 	if wake {
 		wakes.add(l.session)
 	}
 	s.lastTag = max(s.lastTag, fx.Tag)
 	if s.tags != nil {
 		s.tags[fx.Seq] = fx.Tag
-	}
-	if s.mode == broker.AckAuto {
-		l.mark(mark{end: end, sub: s.number, tag: fx.Tag})
 	}
 }
 
@@ -111,7 +114,7 @@ func (s *queueSub) longHead(fx *broker.Effect, e *encoder) []byte {
 	v := s.link.version
 	head := append(e.head[:0], s.head...)
 	if s.mode != broker.AckAuto && v == stomp.V12 {
-		head = appendAck(head, s.number, fx.Tag)
+		head = appendAck(head, s.number, fx.Tag, "")
 	}
 	if fx.Redelivered {
 		head = append(head, "redelivered:true\n"...)

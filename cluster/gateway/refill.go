@@ -20,16 +20,28 @@ func (l *link) Refill(space int) {
 	r := l.gateway.refillers.Get().(*refiller)
 	r.count = 0
 	again := false
-	for _, s := range l.takeWaiting() {
-		n, done := s.refill(r, max(space, 1))
+	for i, waiting := 0, l.takeWaiting(); i < len(waiting); i++ {
+		if space <= 0 {
+			l.putBack(waiting[i:], nil)
+			again = true
+			break
+		}
+		s := waiting[i]
+		n, done := s.refill(r, space)
 		space -= n
 		if !done {
 			l.addWaiting(s)
 			again = true
 		}
 	}
-	for _, s := range l.takeLagging() {
-		n, done, stuck := s.refill(r, max(space, 1))
+	for i, lag := 0, l.takeLagging(); i < len(lag); i++ {
+		if space <= 0 {
+			l.putBack(nil, lag[i:])
+			again = true
+			break
+		}
+		s := lag[i]
+		n, done, stuck := s.refill(r, space)
 		space -= n
 		if !done {
 			l.addLagging(s)
@@ -43,6 +55,14 @@ func (l *link) Refill(space int) {
 	if again {
 		l.session.RequestRefill()
 	}
+}
+
+// putBack makes subscriptions that found no space the first of the next time.
+func (l *link) putBack(waiting []*queueSub, lag []*topicSub) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting = append(waiting, l.waiting...)
+	l.lag = append(lag, l.lag...)
 }
 
 func (l *link) addLagging(s *topicSub) {

@@ -87,11 +87,11 @@ func (r *router) remove(s *topicSub) {
 func (r *router) visit(dest string, fn func(*topicSub)) {
 	r.mu.RLock()
 	t := r.routes[dest]
-	if (t == nil && len(r.patterns) > 0) || (t != nil && t.generation != r.generation) {
+	for (t == nil && len(r.patterns) > 0) || (t != nil && t.generation != r.generation) {
 		r.mu.RUnlock()
 		r.match(dest)
 		r.mu.RLock()
-		t = r.routes[dest]
+		t = r.routes[dest] // it may be gone or old again
 	}
 	if t != nil {
 		for _, s := range t.exact {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"time"
 	"unicode/utf8"
 
@@ -32,12 +33,13 @@ func (l *link) Send(f *stomp.Frame) *stomp.ProtocolError {
 type sender struct {
 	message  broker.Message // the SEND at hand; points into its frame and into headers
 	headers  []byte
-	sentTo   string  // destination of the last SEND, as written
-	address  address // and what it means
-	encoder  encoder // of unlogged messages
-	unlogged uint64  // deliveries of unlogged messages not counted yet
-	loggedTo string  // destination of the last logged SEND
-	loggedAt uint64  // and how many commands have to be answered for it to be
+	sentTo   string            // destination of the last SEND, as written
+	address  address           // and what it means
+	encoder  encoder           // of unlogged messages
+	unlogged uint64            // deliveries of unlogged messages not counted yet
+	loggedTo string            // destination of the last logged SEND
+	loggedAt uint64            // and how many commands have to be answered for it to be
+	loggedBy map[string]uint64 // the same for others before it that may not be answered yet; nil until there are two
 }
 
 // rest lets go of what one read of the socket has left behind.
@@ -100,13 +102,31 @@ const stalledWait = time.Second
 // lastLogged remembers that the session has a logged message on the way to a destination: its unlogged ones to the
 // same destination must not overtake it.
 func (l *link) lastLogged(dest string) {
-	l.sender.loggedTo, l.sender.loggedAt = dest, l.proposed+1
+	o := l.sender
+	if answered := l.answered.Load(); o.loggedTo != dest && o.loggedAt > answered {
+		if o.loggedBy == nil {
+			o.loggedBy = map[string]uint64{}
+		}
+		if len(o.loggedBy) > 2*sessionCommandsMax { // at most sessionCommandsMax of them can wait
+			maps.DeleteFunc(o.loggedBy, func(_ string, at uint64) bool { return at <= answered })
+		}
+		o.loggedBy[o.loggedTo] = o.loggedAt
+	}
+	o.loggedTo, o.loggedAt = dest, l.proposed+1
+}
+
+// answersBefore is how many commands have to be answered before an unlogged message to a destination may go out.
+func (o *sender) answersBefore(dest string) uint64 {
+	if dest == o.loggedTo {
+		return o.loggedAt
+	}
+	return o.loggedBy[dest]
 }
 
 // publishUnlogged routes the SEND at hand to this node's subscribers; on the reading goroutine.
 func (l *link) publishUnlogged(receipt string) {
 	o := l.sender
-	if o.loggedTo == o.message.Dest && l.answered.Load() < o.loggedAt {
+	if l.answered.Load() < o.answersBefore(o.message.Dest) {
 		l.awaitAnswers()
 	}
 	g := l.gateway
@@ -115,9 +135,7 @@ func (l *link) publishUnlogged(receipt string) {
 	m.At = broker.Instant(now.UnixMilli())
 	o.encoder.reset(m, g.unloggedID())
 	o.unlogged += g.publishUnlogged(&o.encoder, l)
-	if receipt != "" && l.session.Receipt(receipt) {
-		l.wakes.add(l.session)
-	}
+	l.receipt(receipt)
 }
 
 // publishUnlogged gives the encoder's message to every subscription of this node that wants it, and tells to how many.

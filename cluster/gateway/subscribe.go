@@ -95,7 +95,10 @@ func (l *link) subscribeQueue(id string, a address, mode broker.AckMode, c credi
 	}
 	l.queues[id] = s
 	l.nameNumber(s.number, id, mode)
-	l.gateway.addQueue(s)
+	if mode == broker.AckAuto {
+		l.session.TrackWrites(true)
+	}
+	l.gateway.queues.add(s.number, s)
 	l.propose(broker.SubscriptionOpened{
 		Session: l.number, Sub: s.number, Kind: broker.KindQueue, Dest: a.dest, Mode: mode,
 		Credit: c.messages, CreditBytes: c.bytes, CreditBytesSet: c.bytesSet,
@@ -106,17 +109,24 @@ func (l *link) subscribeQueue(id string, a address, mode broker.AckMode, c credi
 func (l *link) subscribeUser(s *topicSub, a address, c credit, p position, receipt string) *stomp.ProtocolError {
 	from, err := l.gateway.seqOf(p, a.dest)
 	if err != nil {
+		l.dropTopic(s)
 		return err
+	}
+	if s.mode == broker.AckAuto {
+		l.session.TrackWrites(true)
 	}
 	s.user, s.parked = true, true
 	s.lagging.Store(true)
 	l.addLagging(s)
-	l.gateway.addUser(s)
+	l.gateway.users.add(s.number, s)
 	l.gateway.router.add(s)
 	l.propose(broker.SubscriptionOpened{
 		Session: l.number, Sub: s.number, Kind: broker.KindUser, Dest: a.dest, User: a.user, Mode: s.mode,
 		Credit: c.messages, CreditBytes: c.bytes, CreditBytesSet: c.bytesSet, Position: from,
 	}, cluster.Ticket{Kind: ticketSubscribe, Tag: receipt, Aux: s.number})
+	if from > l.gateway.node.Applied()+1 {
+		time.AfterFunc(positionAheadWait, func() { s.checkPosition(from) })
+	}
 	return nil
 }
 
@@ -127,9 +137,7 @@ func (l *link) subscribeTopic(s *topicSub, p position, receipt string) *stomp.Pr
 		l.dropTopic(s)
 		return err
 	}
-	if receipt != "" && l.session.Receipt(receipt) {
-		l.wakes.add(l.session)
-	}
+	l.receipt(receipt)
 	if !p.given {
 		l.gateway.router.add(s)
 		return nil
@@ -188,13 +196,11 @@ func (l *link) Unsubscribe(f *stomp.Frame) *stomp.ProtocolError {
 		s.close()
 		delete(l.queues, id)
 		delete(l.numbers, s.number)
-		l.gateway.removeQueue(s)
+		l.gateway.queues.remove(s.number)
 		l.propose(broker.SubscriptionClosed{Sub: s.number}, cluster.Ticket{Kind: ticketUnsubscribe, Tag: receipt})
 		return nil
 	}
-	if receipt != "" && l.session.Receipt(receipt) {
-		l.wakes.add(l.session)
-	}
+	l.receipt(receipt)
 	return nil
 }
 
@@ -204,6 +210,6 @@ func (l *link) dropTopic(s *topicSub) {
 	delete(l.topics, s.id)
 	delete(l.numbers, s.number)
 	if s.user {
-		l.gateway.removeUser(s)
+		l.gateway.users.remove(s.number)
 	}
 }

@@ -100,24 +100,29 @@ func (s *topicSub) write(e *encoder, wakes *wakeList) {
 		head = s.longHead(e)
 	}
 	tail, shared := e.tail(l.version)
-	end, wake := l.session.Write(head, tail, e.message.Text, shared)
+	var wake bool
+	if s.user && s.mode == broker.AckAuto {
+		wake = l.give(head, tail, e.message.Text, shared, mark{sub: s.number, seq: e.message.Seq, user: true})
+	} else {
+		_, wake = l.session.Write(head, tail, e.message.Text, shared)
+	}
 	if wake {
 		wakes.add(l.session)
-	}
-	if s.user && s.mode == broker.AckAuto && e.id == "" {
-		l.mark(mark{end: end, sub: s.number, seq: e.message.Seq, user: true})
 	}
 }
 
 // longHead is the head of a MESSAGE that carries more than the subscription's id.
 func (s *topicSub) longHead(e *encoder) []byte {
 	head := append(e.head[:0], s.head...)
-	if v := s.link.version; s.mode != broker.AckAuto && (v == stomp.V12 || e.id == "") {
+	if s.mode != broker.AckAuto {
 		s.mu.Lock()
-		tag := s.window.push(e.message.Seq)
+		tag := s.window.last()
+		if e.id == "" { // an unlogged one needs no credit
+			tag = s.window.push(e.message.Seq)
+		}
 		s.mu.Unlock()
-		if v == stomp.V12 {
-			head = appendAck(head, s.number, tag)
+		if s.link.version == stomp.V12 {
+			head = appendAck(head, s.number, tag, e.id)
 		}
 	}
 	if n := s.dropped.Swap(0); n > 0 {
@@ -179,6 +184,7 @@ func (s *topicSub) refill(r *refiller, space int) (written int, done, stuck bool
 func (s *topicSub) start(from broker.Seq) {
 	s.mu.Lock()
 	s.from, s.cursor, s.parked = from, from, false
+	s.seen = max(s.seen, s.link.gateway.node.Applied())
 	s.mu.Unlock()
 	s.link.session.RequestRefill()
 }
@@ -213,8 +219,8 @@ func (w *window) push(seq broker.Seq) uint64 {
 	return w.first + uint64(len(w.slots)) - 1
 }
 
-// last is the highest tag given out.
-func (w *window) last() uint64 { return w.first + uint64(len(w.slots)) - 1 }
+// last is the highest tag given out, 0 when there was none.
+func (w *window) last() uint64 { return max(w.first, 1) + uint64(len(w.slots)) - 1 }
 
 func (w *window) settle(tag uint64, cumulative bool) (covered broker.Seq, known bool) {
 	if w.first == 0 || tag < w.first || tag > w.last() {
@@ -250,6 +256,17 @@ func (w *window) tagOf(seq broker.Seq) (uint64, bool) {
 		}
 	}
 	return 0, false
+}
+
+// upTo finds the last delivery at or before a place, 0 if there is none.
+func (w *window) upTo(seq broker.Seq) (tag uint64) {
+	for i, slot := range w.slots {
+		if slot.seq > seq {
+			break
+		}
+		tag = w.first + uint64(i)
+	}
+	return tag
 }
 
 func expired(m *broker.Message, now broker.Instant) bool {

@@ -36,7 +36,7 @@ type Config struct {
 	ConnectionsMax        int // past it HTTP 503, or ERROR too-many-connections
 	ConnectionsPerUserMax int // the same for one proven user that is no service account
 
-	AllowedOrigins []string // of WebSocket handshakes: exact, or with * in the host; empty means the same host only
+	AllowedOrigins []string // of WebSocket handshakes: exact, with * in the host, or * for all; the same host always may
 	WSCompression  bool     // permessage-deflate
 	ErrorPolicy    string
 	ServerName     string // the `server` header of CONNECTED

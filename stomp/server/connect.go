@@ -17,6 +17,18 @@ const loginBytesMax = 4 << 10
 
 // open answers CONNECT; on the reading goroutine.
 func (s *Session) open(f *stomp.Frame) *stomp.ProtocolError {
+	if !s.greeting.CompareAndSwap(greetingAwaited, greetingCame) {
+		return nil // its time was up just now
+	}
+	if err := s.admit(f); err != nil {
+		refused := *err
+		refused.Severity = stomp.Fatal // there is no session to go on with
+		return &refused
+	}
+	return nil
+}
+
+func (s *Session) admit(f *stomp.Frame) *stomp.ProtocolError {
 	accept, present := f.Get("accept-version")
 	v, err := stomp.NegotiateVersion(string(accept), present)
 	if err != nil {
@@ -51,7 +63,7 @@ func (s *Session) open(f *stomp.Frame) *stomp.ProtocolError {
 	return nil
 }
 
-// negotiateBeat settles the heart-beats and gives the header of CONNECTED [STOMP12 §heart-beating].
+// negotiateBeat settles the heart-beats and gives the header of CONNECTED [STOMP12 §Heart-beating].
 func (s *Session) negotiateBeat(f *stomp.Frame) (string, *stomp.ProtocolError) {
 	asked, ok := f.Get("heart-beat")
 	if !ok {

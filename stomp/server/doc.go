@@ -6,7 +6,8 @@
 //
 // Goroutines: Serve runs one accept loop a listener. Each session has one reading goroutine, which calls the Link, and a
 // writing goroutine that exists only while there is something to write. One sweeper a server (pulse.go) sends
-// heart-beats and finds late clients, so that an idle session has no timer. Shutdown returns when all have ended.
+// heart-beats and finds late clients, so that an idle session has no timer. A connection above the limit is told so by a
+// goroutine of its own, for LingerTimeout at most. Shutdown returns when all have ended.
 //
 // Invariants:
 //
@@ -15,5 +16,5 @@
 //	S3: a Link is closed exactly once, by the session's reading goroutine, after its last other call from there.
 //	S4: an idle session holds no buffer above 1 KiB and no goroutine but its reader.
 //	S5: an ERROR that closes is followed by a half-close, and the socket is read until the client closes or
-//	    LingerTimeout has passed, so that the ERROR is not lost to a reset [STOMP12 §connection lingering].
+//	    LingerTimeout has passed, so that the ERROR is not lost to a reset [STOMP12 §Connection Lingering].
 package server

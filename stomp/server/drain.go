@@ -57,14 +57,21 @@ func (s *Server) Drain(ctx context.Context, plan DrainPlan) error {
 
 // depart makes the reading goroutine say goodbye.
 func (n *Session) depart(d *departure) {
+	n.turning.Lock()
+	defer n.turning.Unlock()
+	if n.ending.Load() {
+		return // it is on its way already
+	}
 	n.leaving.Store(d)
-	_ = n.conn.SetReadDeadline(time.Unix(1, 0)) // a closed connection is on its way already
+	n.breakOffLocked()
 }
 
 // drained is the ERROR of a session that a drain closes.
 func drained(retryAfter time.Duration) *stomp.ProtocolError {
 	e := fault(stomp.CodeServerDraining, "the node drains", "This node is going away; connect again after the time in retry-after (ms), the balancer takes you to another.")
-	e.Headers = []string{"retry-after", strconv.FormatInt(retryAfter.Milliseconds(), 10)}
+	if retryAfter > 0 {
+		e.Headers = []string{"retry-after", strconv.FormatInt(retryAfter.Milliseconds(), 10)}
+	}
 	return e
 }
 

@@ -88,7 +88,8 @@ func (m *machine) act(f *stomp.Frame) (step, *stomp.ProtocolError) {
 	}
 	t.bytes += f.Size()
 	if len(t.actions) >= m.config.TransactionActionsMax || t.bytes > m.config.TransactionBytesMax {
-		return 0, fault(stomp.CodeTransactionTooLarge, "transaction too large", "A transaction holds a bounded number of frames and bytes; commit earlier.")
+		delete(m.transactions, string(id))
+		return 0, fault(stomp.CodeTransactionTooLarge, "transaction too large", "A transaction holds a bounded number of frames and bytes; it was aborted. Commit earlier.")
 	}
 	t.actions = append(t.actions, f.Clone())
 	return stepReceipt, nil // says only that it is in the transaction
@@ -100,7 +101,7 @@ func (m *machine) subscribe(f *stomp.Frame) *stomp.ProtocolError {
 		return fault(stomp.CodeDuplicateSubscription, "duplicate subscription id", "The session has a subscription '"+id+"' already; ids are unique in a connection.")
 	}
 	if len(m.subscriptions) >= m.config.SubscriptionsMax {
-		return &stomp.ProtocolError{Code: stomp.CodeTooManySubscriptions, Severity: stomp.Refused, Message: "too many subscriptions", Detail: "The session has as many subscriptions as the broker allows."}
+		return fault(stomp.CodeTooManySubscriptions, "too many subscriptions", "The session has as many subscriptions as the broker allows.")
 	}
 	if m.subscriptions == nil {
 		m.subscriptions = map[string]struct{}{}
@@ -127,10 +128,7 @@ func (m *machine) unsubscribe(f *stomp.Frame) (step, *stomp.ProtocolError) {
 			return stepReceipt, nil
 		}
 	}
-	return 0, &stomp.ProtocolError{
-		Code: stomp.CodeUnknownSubscription, Severity: stomp.Refused, Message: "unknown subscription",
-		Detail: "The session has no subscription '" + id + "'.",
-	}
+	return 0, fault(stomp.CodeUnknownSubscription, "unknown subscription", "The session has no subscription '"+id+"'.")
 }
 
 func (m *machine) begin(id string) *stomp.ProtocolError {
@@ -169,7 +167,7 @@ func unknownTransaction(id string) *stomp.ProtocolError {
 	return fault(stomp.CodeUnknownTransaction, "unknown transaction", "The session has no open transaction '"+id+"'.")
 }
 
-// fault is a mistake in the protocol: it always closes.
+// fault is a refusal, as severe as the table of codes says.
 func fault(code, message, detail string) *stomp.ProtocolError {
-	return &stomp.ProtocolError{Code: code, Severity: stomp.Fatal, Message: message, Detail: detail}
+	return stomp.NewProtocolError(code, message, detail)
 }

@@ -17,27 +17,31 @@ const (
 	chunksAtOnceMax = 64      // in one write to the socket
 )
 
-// chunk is a piece of the outbox. A chunk without pool is somebody's shared bytes.
+// chunk is a piece of the outbox.
 type chunk struct {
-	bytes []byte
-	pool  *sync.Pool
+	bytes  []byte
+	pool   *sync.Pool
+	shared bool // bytes are somebody's, who never changes them
 }
 
-// pools recycle chunks between all sessions of a server.
-type pools struct{ small, large sync.Pool }
+// pools recycle chunks, and what frames are made in, between all sessions of a server.
+type pools struct{ small, large, shared, scratch, deflaters sync.Pool }
 
 func newPools() *pools {
 	p := new(pools)
+	p.shared.New = func() any { return &chunk{pool: &p.shared, shared: true} }
+	p.scratch.New = func() any { return new([]byte) }
+	p.deflaters.New = func() any { return new(deflater) }
 	p.small.New = func() any { return &chunk{bytes: make([]byte, 0, smallChunkBytes), pool: &p.small} }
 	p.large.New = func() any { return &chunk{bytes: make([]byte, 0, largeChunkBytes), pool: &p.large} }
 	return p
 }
 
 func (c *chunk) release() {
-	if c.pool == nil {
-		return
-	}
 	c.bytes = c.bytes[:0]
+	if c.shared {
+		c.bytes = nil
+	}
 	c.pool.Put(c)
 }
 
@@ -55,7 +59,8 @@ type outbox struct {
 	running  bool          // the writing goroutine exists; guarded by mu
 	promised bool          // a caller of Write owes a Wake; guarded by mu
 	refill   bool          // the link wants to be asked for more; guarded by mu
-	finished bool          // nothing more is taken; guarded by mu
+	sealed   bool          // Session.Write takes nothing more; guarded by mu
+	finished bool          // nothing at all is taken more; guarded by mu
 	space    chan struct{} // closed when the outbox is not full any more; guarded by mu
 }
 
@@ -65,7 +70,7 @@ func (o *outbox) appendLocked(b []byte) {
 	o.queued.Add(int64(len(b)))
 	for len(b) > 0 {
 		var last *chunk
-		if n := len(o.chunks); n > 0 && o.chunks[n-1].pool != nil {
+		if n := len(o.chunks); n > 0 && !o.chunks[n-1].shared {
 			last = o.chunks[n-1]
 		}
 		if last == nil || len(last.bytes) == cap(last.bytes) {
@@ -91,7 +96,16 @@ func (o *outbox) newChunkLocked(need int) *chunk {
 func (o *outbox) appendSharedLocked(b []byte) {
 	o.end += uint64(len(b))
 	o.queued.Add(int64(len(b)))
-	o.chunks = append(o.chunks, &chunk{bytes: b})
+	c := o.pools.shared.Get().(*chunk)
+	c.bytes = b
+	o.chunks = append(o.chunks, c)
+}
+
+// seal ends what is written from outside: after RECEIPT of DISCONNECT, or an ERROR that closes, comes nothing.
+func (o *outbox) seal() {
+	o.mu.Lock()
+	o.sealed = true
+	o.mu.Unlock()
 }
 
 // promiseLocked tells a writer whether it has to call Wake.

@@ -49,7 +49,7 @@ func (n *Session) due(now int64) bool {
 		return false
 	}
 	if !n.connected.Load() {
-		return now-n.began >= n.server.config.ConnectTimeout.Milliseconds()
+		return n.greeting.Load() == greetingAwaited && now-n.began >= n.server.config.ConnectTimeout.Milliseconds()
 	}
 	if n.send > 0 && now-n.lastWrite.Load() >= n.send-sweepEvery.Milliseconds() {
 		return true
@@ -57,9 +57,12 @@ func (n *Session) due(now int64) bool {
 	return n.expect > 0 && !n.paused.Load() && now-n.lastRead.Load() > n.expect
 }
 
-// beat sends what is due and gives up who is late [STOMP12 §heart-beating].
+// beat sends what is due and gives up who is late [STOMP12 §Heart-beating].
 func (n *Session) beat(now int64) {
 	if !n.connected.Load() {
+		if !n.greeting.CompareAndSwap(greetingAwaited, greetingMissed) {
+			return // it came just now
+		}
 		n.server.stats.ConnectTimeouts.Add(1)
 		n.Error(fault(stomp.CodeConnectTimeout, "no CONNECT in time", "The first frame, CONNECT or STOMP, did not come in time."), "")
 		return

@@ -41,7 +41,8 @@ type Server struct {
 	users    map[string]int // sessions of proven users; guarded by mu
 	closing  bool           // nothing is accepted any more; guarded by mu
 	sweeping bool           // the sweeper runs; guarded by mu
-	running  sync.WaitGroup // sessions and the sweeper
+	refusals int            // connections being told that they are too many; guarded by mu
+	running  sync.WaitGroup // sessions, refusals and the sweeper
 }
 
 // Stats are the server's counters. ConnectionsActive goes up and down, all others only up.
@@ -128,23 +129,52 @@ func (s *Server) accept(conn net.Conn, secure bool) {
 	s.start(session)
 }
 
-// refuse tells a connection above the limit why it is closed, as far as its socket takes that at once.
+// refusalsMax bounds the connections above the limit that are told so at the same time; further ones are just closed.
+const refusalsMax = 64
+
+// refuse ends a connection above the limit. It does not block: the accept loop calls it.
 func (s *Server) refuse(conn net.Conn) {
-	_ = conn.SetWriteDeadline(time.Now().Add(acceptPause))
+	s.mu.Lock()
+	tell := !s.closing && s.refusals < refusalsMax
+	if tell {
+		s.refusals++
+		s.running.Add(1)
+	}
+	s.mu.Unlock()
+	if !tell {
+		_ = conn.Close()
+		return
+	}
+	go s.runRefusal(conn)
+}
+
+// runRefusal tells why, and lingers [S5].
+func (s *Server) runRefusal(conn net.Conn) {
+	defer s.running.Done()
+	_ = conn.SetDeadline(time.Now().Add(s.config.LingerTimeout)) // the handshake of TLS included
 	e := fault(stomp.CodeTooManyConnections, "too many connections", "This node has as many connections as it may have; try another, or later.")
 	if s.draining.Load() {
 		e = drained(time.Second)
 	}
 	_, _ = conn.Write(stomp.AppendFrame(nil, stomp.VersionNone, stomp.ErrorFrame(e, ""))) // best effort
+	if c, ok := conn.(interface{ CloseWrite() error }); ok {
+		_ = c.CloseWrite()
+	}
+	_, _ = io.Copy(io.Discard, conn)
 	_ = conn.Close()
+	s.mu.Lock()
+	s.refusals--
+	s.mu.Unlock()
 }
 
 // reserve counts a new connection, unless there are too many.
 func (s *Server) reserve() bool {
-	if s.draining.Load() || s.stats.ConnectionsActive.Add(1) > int64(s.config.ConnectionsMax) {
-		if !s.draining.Load() {
-			s.stats.ConnectionsActive.Add(-1)
-		}
+	if s.draining.Load() {
+		s.stats.ConnectionsRefused.Add(1)
+		return false
+	}
+	if s.stats.ConnectionsActive.Add(1) > int64(s.config.ConnectionsMax) {
+		s.stats.ConnectionsActive.Add(-1)
 		s.stats.ConnectionsRefused.Add(1)
 		return false
 	}
@@ -189,6 +219,9 @@ func (s *Server) start(n *Session) {
 	s.running.Add(1)
 	s.mu.Unlock()
 	go n.run()
+	if s.draining.Load() {
+		n.depart(&departure{retryAfter: time.Second}) // it came too late for the list of the drain
+	}
 }
 
 // remove takes an ended session out of the tables.

@@ -1,10 +1,12 @@
 package server
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,13 +52,25 @@ type Session struct {
 	pinged    atomic.Int64
 	paused    atomic.Bool // the link blocks the reading goroutine: the client is not late
 	tracked   atomic.Bool
+	greeting  atomic.Uint32 // one of greeting...: CONNECT and its timeout exclude each other
 	connected atomic.Bool
-	ending    atomic.Bool // no frame is handled any more
+	unread    atomic.Int64 // bytes of answers written while the outbox was full
 	leaving   atomic.Pointer[departure]
 	farewell  atomic.Uint32 // close code of a WebSocket
 	gone      chan struct{} // closed when the socket was closed from outside, however much waits
 	goneOnce  sync.Once
+
+	turning sync.Mutex  // taken before outbox.mu; orders who ends the session with the reading goroutine that parts
+	ending  atomic.Bool // no frame is handled any more; set under turning
+	parted  bool        // goodbye was said; guarded by turning, written by the reading goroutine
 }
+
+// What became of CONNECT.
+const (
+	greetingAwaited uint32 = iota
+	greetingCame
+	greetingMissed // the sweeper waits for it no longer
+)
 
 // departure is how a draining server says goodbye to a session.
 type departure struct{ retryAfter time.Duration }
@@ -117,7 +131,28 @@ func (s *Session) run() {
 			s.linger()
 			return
 		}
+		if s.unread.Load() >= unreadBytesMax {
+			s.awaitReader()
+		}
 	}
+}
+
+// unreadBytesMax bounds the answers (RECEIPT and ERROR) of the server itself that a session is given beyond a full outbox;
+// then its socket is not read until it reads, or is closed as a slow consumer.
+const unreadBytesMax = 256 << 10
+
+// awaitReader blocks the reading goroutine while the client sends without reading its answers.
+func (s *Session) awaitReader() {
+	s.PauseHeartBeat(true)
+	defer s.PauseHeartBeat(false)
+	for !s.AwaitSpace(time.Second) {
+		select {
+		case <-s.gone:
+			return
+		default:
+		}
+	}
+	s.unread.Store(0)
 }
 
 // handle does what a frame asks for.
@@ -152,8 +187,11 @@ func (s *Session) do(what step, f *stomp.Frame) *stomp.ProtocolError {
 		s.machine.actions = nil
 		return s.link.Commit(actions, f.Value("receipt"))
 	case stepReceipt:
-		if id, ok := f.Get("receipt"); ok && s.Receipt(string(id)) {
-			s.Wake()
+		if id, ok := f.Get("receipt"); ok {
+			s.countUnread(len(id))
+			if s.Receipt(string(id)) {
+				s.Wake()
+			}
 		}
 	case stepDisconnect:
 		s.link.Disconnect(f.Value("receipt"))
@@ -163,52 +201,99 @@ func (s *Session) do(what step, f *stomp.Frame) *stomp.ProtocolError {
 
 // Error appends an ERROR, wakes, and ends the session if the severity and the session's policy say so.
 func (s *Session) Error(e *stomp.ProtocolError, receiptID string) {
+	s.turning.Lock()
+	defer s.turning.Unlock()
 	if s.ending.Load() {
 		return
 	}
 	s.server.stats.ErrorsSent.Add(1)
-	s.writeFrame(stomp.ErrorFrame(e, receiptID))
+	f := stomp.ErrorFrame(e, receiptID)
+	s.countUnread(f.Size())
+	s.writeFrame(f)
 	if e.Severity == stomp.Fatal || (e.Severity == stomp.Refused && !s.lenient) {
 		s.logger().Info("session closed by error", "code", e.Code, "message", e.Message)
-		s.stop(closeProtocolError)
+		s.stopLocked(closeProtocolError)
 	}
 }
+
+// countUnread counts an answer of that size if the client does not read.
+func (s *Session) countUnread(size int) {
+	if s.Full() {
+		s.unread.Add(int64(size + answerBytes))
+	}
+}
+
+// answerBytes is about what an answer has beyond its contents.
+const answerBytes = 32
 
 // Finish ends the session once the outbox is empty.
 func (s *Session) Finish() { s.stop(closeNormal) }
 
 // stop makes the reading goroutine end the session: it handles no frame any more, and lingers.
 func (s *Session) stop(code uint32) {
+	s.turning.Lock()
+	defer s.turning.Unlock()
+	s.stopLocked(code)
+}
+
+func (s *Session) stopLocked(code uint32) {
 	s.farewell.CompareAndSwap(0, code)
 	if s.ending.Swap(true) {
 		return
 	}
-	// A connection that takes no deadline is closed already.
-	_ = s.conn.SetReadDeadline(time.Now().Add(s.server.config.LingerTimeout))
+	s.outbox.seal()
+	s.breakOffLocked()
 }
 
-// readFailed ends a session whose stream broke, or was broken off to make it leave.
-func (s *Session) readFailed(err error) {
+// breakOffLocked wakes the reading goroutine if it waits for its socket: it then says goodbye (socket.fetch).
+func (s *Session) breakOffLocked() {
+	if !s.parted {
+		_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // a connection that takes no deadline is closed already
+	}
+}
+
+// brokenOff tells whether a read failed because it was broken off, and says goodbye then; on the reading goroutine.
+func (s *Session) brokenOff(err error) bool {
+	if s.parted || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
 	if d := s.leaving.Load(); d != nil && !s.ending.Load() {
 		s.leave(d)
+	}
+	if !s.ending.Load() {
+		return false
+	}
+	s.part()
+	return true
+}
+
+// readFailed ends a session whose stream broke.
+func (s *Session) readFailed(err error) {
+	if s.ending.Load() {
 		s.linger()
 		return
 	}
-	if e, ok := err.(*stomp.ProtocolError); ok && !s.ending.Load() {
+	if e, ok := err.(*stomp.ProtocolError); ok {
 		s.foreign()
 		s.Error(e, "")
 		s.linger()
 		return
 	}
-	if s.ending.Load() {
-		s.linger()
+	if s.webSocket == nil {
+		return
+	}
+	if code, closed, answer := s.webSocket.goodbye(); answer {
+		s.stop(code)
+		s.part()
+		if !closed {
+			s.linger()
+		}
 	}
 }
 
 // leave says goodbye for a server that drains: everything that the session sent is answered first.
 func (s *Session) leave(d *departure) {
 	if s.link != nil {
-		_ = s.conn.SetReadDeadline(time.Time{})
 		s.link.Disconnect("")
 	}
 	s.farewell.Store(closeServiceRestart)
@@ -219,14 +304,19 @@ func (s *Session) leave(d *departure) {
 	s.stop(closeServiceRestart)
 }
 
-// linger writes what is left, half-closes, and reads until the client closes too [S5].
-func (s *Session) linger() {
-	if s.webSocket != nil {
-		s.outbox.mu.Lock()
-		s.webSocket.appendCloseLocked(&s.outbox, s.farewell.Load())
-		s.outbox.mu.Unlock()
+// part says goodbye, once: it writes what is left and half-closes. What the client still sends may come for LingerTimeout.
+func (s *Session) part() {
+	s.turning.Lock()
+	if s.parted {
+		s.turning.Unlock()
+		return
 	}
+	s.parted = true
+	s.turning.Unlock()
 	s.outbox.mu.Lock()
+	if s.webSocket != nil {
+		s.webSocket.appendCloseLocked(&s.outbox, s.farewell.Load())
+	}
 	s.outbox.finished = true
 	s.outbox.mu.Unlock()
 	s.Wake()
@@ -236,6 +326,15 @@ func (s *Session) linger() {
 		_ = c.CloseWrite() // it may be closed by the client already
 	}
 	_ = s.conn.SetReadDeadline(time.Now().Add(s.server.config.LingerTimeout))
+}
+
+// linger says goodbye and reads until the client closes too, so that no reset takes the ERROR back
+// [STOMP12 §Connection Lingering] [S5].
+func (s *Session) linger() {
+	s.part()
+	if s.webSocket != nil && s.webSocket.awaitClose() {
+		return
+	}
 	_, _ = io.Copy(io.Discard, s.conn) // whatever comes is not wanted any more
 }
 

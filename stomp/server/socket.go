@@ -3,6 +3,7 @@ package server
 import (
 	"net"
 	"sync"
+	"time"
 
 	"stampede/stomp"
 )
@@ -49,6 +50,22 @@ func (c *socket) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Write refuses: a session writes through its outbox alone [S1]. Only the handshake, which comes before the session, may.
+func (c *socket) Write(p []byte) (int, error) {
+	if c.session != nil {
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Write(p)
+}
+
+// SetWriteDeadline does nothing once there is a session: it is the writing goroutine's.
+func (c *socket) SetWriteDeadline(t time.Time) error {
+	if c.session != nil {
+		return nil
+	}
+	return c.Conn.SetWriteDeadline(t)
+}
+
 func newBlock() any {
 	b := make([]byte, socketBlockBytes)
 	return &b
@@ -64,6 +81,9 @@ func (c *socket) giveBack() {
 func (c *socket) fetch(p []byte) (int, error) {
 	c.session.beforeRead()
 	n, err := c.Conn.Read(p)
+	if n == 0 && err != nil && c.session.brokenOff(err) {
+		n, err = c.Conn.Read(p) // nobody above notices: what the client still sends, its close frame too, is read in step
+	}
 	if n > 0 {
 		c.session.afterRead()
 	}
@@ -72,7 +92,7 @@ func (c *socket) fetch(p []byte) (int, error) {
 
 // beforeRead: all that the socket had was handled.
 func (s *Session) beforeRead() {
-	if s.link != nil {
+	if s.link != nil && !s.ending.Load() {
 		s.link.Flush()
 	}
 }
@@ -80,13 +100,16 @@ func (s *Session) beforeRead() {
 // afterRead: the client lives.
 func (s *Session) afterRead() {
 	s.lastRead.Store(s.server.clock())
-	if s.link != nil {
+	if s.link != nil && !s.ending.Load() {
 		s.link.Heard()
 	}
 }
 
 // foreign logs clients that speak another protocol on the STOMP port, and answers those that understand.
 func (s *Session) foreign() {
+	if s.webSocket != nil {
+		return // it has spoken HTTP before
+	}
 	switch s.reader.Dialect() {
 	case stomp.DialectHTTP:
 		s.server.logger.Warn("http on the stomp port", "address", s.RemoteAddr())

@@ -39,15 +39,17 @@ const (
 
 // webSocket is what a session over WebSocket has more than one over TCP.
 type webSocket struct {
-	conn    *websocket.Conn
-	message io.Reader // the WebSocket message being read
-	closed  bool      // a close frame is in the outbox; guarded by the outbox
-	deflate *deflater // nil: no compression; guarded by the outbox
+	conn      *websocket.Conn
+	message   io.Reader  // the WebSocket message being read
+	failure   error      // that ended the reading
+	closed    bool       // a close frame is in the outbox; guarded by the outbox
+	deflaters *sync.Pool // of *deflater; nil: no compression
 }
 
 // ServeHTTP is the WebSocket endpoint.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !websocket.IsWebSocketUpgrade(r) {
+		w.Header().Set("Upgrade", "websocket")
 		http.Error(w, "This is a WebSocket endpoint for STOMP (subprotocols v12.stomp, v11.stomp, v10.stomp).", http.StatusUpgradeRequired)
 		return
 	}
@@ -71,14 +73,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ws := &webSocket{conn: conn}
 	if s.config.WSCompression && strings.Contains(r.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate") {
-		ws.deflate = new(deflater)
+		ws.deflaters = &s.pools.deflaters
 	}
 	session := s.newSession(h.socket.Conn, r.TLS != nil)
 	session.webSocket = ws
 	session.header = r.Header
 	h.socket.session = session
 	session.reader = newReader(ws)
-	conn.SetPingHandler(func(data string) error { session.control(wsOpPong, []byte(data)); return nil })
+	conn.SetPingHandler(func(data string) error { session.pong(data); return nil })
 	conn.SetPongHandler(nil)
 	conn.SetCloseHandler(func(int, string) error { return nil })
 	s.start(session)
@@ -106,7 +108,8 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // cookie is the one that a balancer can use for stickiness.
 func (s *Server) cookie(r *http.Request) string {
-	c := http.Cookie{Name: "WEBSOCKET_SESSION", Value: rand.Text(), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil}
+	https := r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") // the balancer ends TLS
+	c := http.Cookie{Name: "WEBSOCKET_SESSION", Value: rand.Text(), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: https}
 	return c.String()
 }
 
@@ -116,15 +119,14 @@ func (s *Server) allowedOrigin(r *http.Request) bool {
 	if origin == "" {
 		return true
 	}
-	if len(s.config.AllowedOrigins) == 0 {
-		u, err := url.Parse(origin)
-		return err == nil && strings.EqualFold(u.Host, r.Host)
+	if u, err := url.Parse(origin); err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host) {
+		return true
 	}
 	for _, allowed := range s.config.AllowedOrigins {
-		if strings.EqualFold(allowed, origin) {
+		if allowed == "*" || strings.EqualFold(allowed, origin) {
 			return true
 		}
-		if ok, err := path.Match(allowed, origin); err == nil && ok {
+		if ok, err := path.Match(strings.ToLower(allowed), strings.ToLower(origin)); err == nil && ok {
 			return true
 		}
 	}
@@ -137,6 +139,7 @@ func (w *webSocket) Read(p []byte) (int, error) {
 		if w.message == nil {
 			_, r, err := w.conn.NextReader()
 			if err != nil {
+				w.failure = err
 				return 0, readError(err)
 			}
 			w.message = r
@@ -147,6 +150,10 @@ func (w *webSocket) Read(p []byte) (int, error) {
 			if n == 0 {
 				continue
 			}
+		}
+		if err != nil {
+			w.failure = err
+			err = readError(err)
 		}
 		return n, err
 	}
@@ -160,16 +167,54 @@ func readError(err error) error {
 	return err
 }
 
-// appendLocked appends one message, in frames of at most wsFrameBytesMax.
+// goodbye is the close code that answers what ended the reading: the client's own, or the breach of the protocol. answer
+// is false if the connection itself broke. closed says that the client sends nothing more.
+func (w *webSocket) goodbye() (code uint32, closed, answer bool) {
+	var c *websocket.CloseError
+	var broken net.Error
+	switch {
+	case errors.As(w.failure, &c):
+		code = uint32(c.Code)
+		if c.Code == websocket.CloseNoStatusReceived {
+			code = closeNormal
+		}
+		return code, true, c.Code != websocket.CloseAbnormalClosure
+	case w.failure == nil, errors.As(w.failure, &broken), errors.Is(w.failure, io.ErrUnexpectedEOF):
+		return 0, true, false
+	}
+	return closeProtocolError, false, true
+}
+
+// awaitClose reads until the client's close frame. It is false when the stream broke before.
+func (w *webSocket) awaitClose() bool {
+	for {
+		if _, _, err := w.conn.NextReader(); err != nil {
+			var closed *websocket.CloseError
+			return errors.As(err, &closed)
+		}
+	}
+}
+
+// appendLocked appends one message, compressed if that was agreed to and is worth it.
 func (w *webSocket) appendLocked(o *outbox, head, tail []byte, text, shared bool) {
 	op := byte(wsOpBinary)
 	if text {
 		op = wsOpText
 	}
-	if w.deflate != nil && len(head)+len(tail) >= wsCompressBytesMin {
-		head, tail, shared = nil, w.deflate.compress(head, tail), false
-		op |= wsCompressed
+	if w.deflaters == nil || len(head)+len(tail) < wsCompressBytesMin {
+		appendFramesLocked(o, op, head, tail, shared)
+		return
 	}
+	d := w.deflaters.Get().(*deflater)
+	appendFramesLocked(o, op|wsCompressed, nil, d.compress(head, tail), false)
+	if cap(d.out) > wsFrameBytesMax {
+		d.out = nil // a rare large one is not kept
+	}
+	w.deflaters.Put(d)
+}
+
+// appendFramesLocked appends one message in frames of at most wsFrameBytesMax.
+func appendFramesLocked(o *outbox, op byte, head, tail []byte, shared bool) {
 	for {
 		n := min(len(head)+len(tail), wsFrameBytesMax)
 		last := n == len(head)+len(tail)
@@ -222,6 +267,14 @@ func (w *webSocket) appendCloseLocked(o *outbox, code uint32) {
 	}
 	appendFrameHeaderLocked(o, wsFinal|wsOpClose, 2)
 	o.appendLocked(binary.BigEndian.AppendUint16(nil, uint16(code)))
+}
+
+// pong answers a ping, but not while the client reads too little: it may take the answer to a later one for both
+// (RFC 6455 section 5.5.3).
+func (s *Session) pong(data string) {
+	if !s.Full() {
+		s.control(wsOpPong, []byte(data))
+	}
 }
 
 // control appends a ping or pong and wakes.

@@ -21,12 +21,18 @@ func (s *Session) Write(head, tail []byte, text, shared bool) (end uint64, wake 
 	o := &s.outbox
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.finished {
+	if o.sealed || o.finished {
 		return o.end, false
 	}
+	s.appendLocked(head, tail, text, shared)
+	return o.end, o.promiseLocked()
+}
+
+func (s *Session) appendLocked(head, tail []byte, text, shared bool) {
+	o := &s.outbox
 	if s.webSocket != nil {
 		s.webSocket.appendLocked(o, head, tail, text, shared)
-		return o.end, o.promiseLocked()
+		return
 	}
 	o.appendLocked(head)
 	if shared && len(tail) >= sharedBytesMin {
@@ -34,7 +40,6 @@ func (s *Session) Write(head, tail []byte, text, shared bool) (end uint64, wake 
 	} else {
 		o.appendLocked(tail)
 	}
-	return o.end, o.promiseLocked()
 }
 
 // Full tells whether the outbox is at its limit.
@@ -72,18 +77,26 @@ func (s *Session) TrackWrites(on bool) { s.tracked.Store(on) }
 
 // Receipt appends a RECEIPT. If wake is true the caller has to call Wake later.
 func (s *Session) Receipt(id string) (wake bool) {
-	var buf [128]byte
-	b := append(buf[:0], "RECEIPT\n"...)
+	scratch := s.outbox.pools.scratch.Get().(*[]byte)
+	b := append((*scratch)[:0], "RECEIPT\n"...)
 	b = stomp.AppendHeader(b, s.Version(), "receipt-id", id)
 	b = append(b, '\n', 0)
 	_, wake = s.Write(nil, b, utf8.Valid(b), false)
+	if cap(b) <= smallChunkBytes {
+		*scratch = b
+	}
+	s.outbox.pools.scratch.Put(scratch)
 	return wake
 }
 
-// writeFrame appends a whole frame and wakes.
+// writeFrame appends a whole frame of the server's own, also when the outbox is sealed, and wakes.
 func (s *Session) writeFrame(f *stomp.Frame) {
 	b := stomp.AppendFrame(nil, s.Version(), f)
-	s.Write(nil, b, utf8.Valid(b), false)
+	s.outbox.mu.Lock()
+	if !s.outbox.finished {
+		s.appendLocked(nil, b, utf8.Valid(b), false)
+	}
+	s.outbox.mu.Unlock()
 	s.Wake()
 }
 

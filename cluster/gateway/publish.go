@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"unicode/utf8"
@@ -24,6 +25,9 @@ type publishOutcome struct {
 func (g *Gateway) Publish(ctx context.Context, destination string, headers []string, body []byte) (broker.Seq, error) {
 	f := stomp.NewFrame(stomp.CommandSend, append([]string{"destination", destination}, headers...)...)
 	f.Body = body
+	if err := checkHeaders(f); err != nil {
+		return 0, err
+	}
 	l := &link{gateway: g}
 	a, transient, perr := l.prepare(f)
 	if perr != nil {
@@ -47,4 +51,23 @@ func (g *Gateway) Publish(ctx context.Context, destination string, headers []str
 	}
 	g.stats.Received.Add(1)
 	return seq, nil
+}
+
+// checkHeaders refuses what no STOMP frame could have brought: MESSAGE could not carry it.
+func checkHeaders(f *stomp.Frame) error {
+	limits := stomp.DefaultLimits()
+	size := 0
+	for _, h := range f.Headers {
+		line := len(h.Name) + len(h.Value) + len(":")
+		size += line
+		switch {
+		case len(h.Name) == 0:
+			return invalidHeader("", "a header has a name")
+		case bytes.IndexByte(h.Name, 0) >= 0 || bytes.IndexByte(h.Value, 0) >= 0:
+			return invalidHeader("", "NUL ends a frame; it cannot be in a header")
+		case line > limits.HeaderLineBytesMax || size > limits.HeaderBytesMax || len(f.Headers) > limits.HeadersMax:
+			return invalidHeader("", "the headers are longer or more than STOMP clients take")
+		}
+	}
+	return nil
 }

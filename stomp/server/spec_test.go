@@ -73,30 +73,14 @@ func TestSpecHeartBeating(t *testing.T) {
 		}{{"0,20000", 20 * time.Second}, {"0,1", 10 * time.Second}, {"0,0", 0}, {"10000,0", 0}}
 		for _, c := range cases {
 			bubble(t, testConfig(), func(t *testing.T, h *house, transport string) {
-				client, l := h.connect(t, transport, "heart-beat:"+c.asked)
+				client, _ := h.connect(t, transport, "heart-beat:"+c.asked)
 				_ = client.stream.SetReadDeadline(time.Time{})
-				eols := 0
-				go func() { // gives life to the client's side of 10000,0 too
-					for range 100 {
-						time.Sleep(5 * time.Second)
-						_, _ = client.stream.Write([]byte{'\n'})
-					}
-				}()
+				go sendEOLs(client)
 				got := make(chan byte, 1000)
-				go func() {
-					b := make([]byte, 1)
-					for {
-						if _, err := client.stream.Read(b); err != nil {
-							close(got)
-							return
-						}
-						got <- b[0]
-					}
-				}()
+				go readBytes(client, got)
 				time.Sleep(100*time.Second + 500*time.Millisecond)
 				synctest.Wait()
-				eols = len(got)
-				want := 0
+				eols, want := len(got), 0
 				if c.want > 0 {
 					want = int(100 * time.Second / c.want)
 				}
@@ -104,8 +88,7 @@ func TestSpecHeartBeating(t *testing.T) {
 					t.Errorf("heart-beat %s: %d EOLs in 100 s, want %d", c.asked, eols, want)
 				}
 				_ = client.stream.Close()
-				_ = l
-				time.Sleep(10 * time.Minute)
+				time.Sleep(time.Minute) // for sendEOLs to notice
 			})
 		}
 	})
@@ -133,6 +116,27 @@ func TestSpecHeartBeating(t *testing.T) {
 			}
 		})
 	})
+}
+
+// sendEOLs is a client that lives, until its connection ends.
+func sendEOLs(c *client) {
+	for {
+		time.Sleep(5 * time.Second)
+		if _, err := c.stream.Write([]byte{'\n'}); err != nil {
+			return
+		}
+	}
+}
+
+// readBytes gives each byte that comes, until the stream ends.
+func readBytes(c *client, to chan<- byte) {
+	b := make([]byte, 1)
+	for {
+		if _, err := c.stream.Read(b); err != nil {
+			return
+		}
+		to <- b[0]
+	}
 }
 
 func TestSpecFramesOfTheClient(t *testing.T) {

@@ -160,8 +160,10 @@ func TestQueueReturns(t *testing.T) {
 		c := r.connect(t)
 		c.subscribe("s", "/queue/nacked", "ack", "client-individual")
 		publisher.publish("/queue/nacked", "m1")
-		m := c.message()
-		c.ask(stomp.CommandNack, "id", m.Value("ack"))
+		c.ask(stomp.CommandNack, "id", c.message().Value("ack"))
+		again := c.message()
+		check(t, "redelivered", again.Value("redelivered"), "true")
+		check(t, "delivery-count", again.Value("delivery-count"), "2")
 	})
 }
 

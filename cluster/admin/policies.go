@@ -92,6 +92,10 @@ func (a *Admin) putPolicy(w http.ResponseWriter, r *http.Request) {
 	if !ok || !decode(w, r, &b) {
 		return
 	}
+	if b.MaxAgeMillis != nil || b.MaxBytes != nil || b.MaxMessages != nil {
+		fail(w, http.StatusBadRequest, stomp.CodeUnsupportedHeader, "max-age, max-bytes and max-messages are not supported: topics keep all that was logged")
+		return
+	}
 	p := b.policy()
 	if err := a.broker.SetPolicy(r.Context(), pattern, &p); err != nil {
 		failWith(w, err)

@@ -56,6 +56,17 @@ func TestTopicCredit(t *testing.T) {
 		c.do(stomp.CommandAck, "id", first[3].Value("ack"))
 		check(t, "after an ACK of the fourth", c.bodies(1), "m8")
 	})
+	t.Run("in bytes is given back like that in messages, one at a time for 0", func(t *testing.T) {
+		c := r.connect(t)
+		c.subscribe("s", "/topic/bytes", "ack", "client-individual", "prefetch-bytes", "0")
+		publisher.sendNumbers("/topic/bytes", 1, 4)
+		for i := 1; i <= 4; i++ {
+			m := c.message()
+			check(t, "the next", string(m.Body), "m"+strconv.Itoa(i))
+			check(t, "beyond the credit", c.pending(), "")
+			c.do(stomp.CommandAck, "id", m.Value("ack"))
+		}
+	})
 	t.Run("goes over many messages, live and from the log", func(t *testing.T) {
 		c := r.connect(t)
 		c.subscribe("s", "/topic/many", "ack", "client", "prefetch-count", "7")

@@ -88,7 +88,7 @@ func TestRouter(t *testing.T) {
 func TestWindow(t *testing.T) {
 	var w window
 	for seq := broker.Seq(10); seq <= 50; seq += 10 {
-		w.push(seq)
+		w.push(seq, 10)
 	}
 	for i, step := range []struct {
 		tag        uint64
@@ -105,7 +105,7 @@ func TestWindow(t *testing.T) {
 			t.Errorf("step %d, settle %d: covered %d, known %v, %d unsettled; want %+v", i, step.tag, covered, known, w.unsettled, step)
 		}
 	}
-	if tag := w.push(60); tag != 6 || w.last() != 6 {
+	if tag := w.push(60, 10); tag != 6 || w.last() != 6 {
 		t.Errorf("next tag = %d, last %d, want 6", tag, w.last())
 	}
 }

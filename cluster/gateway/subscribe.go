@@ -27,7 +27,7 @@ func (l *link) Subscribe(f *stomp.Frame) *stomp.ProtocolError {
 	}
 	id := string(stomp.SubscriptionID(f, l.version))
 	if a.kind == broker.KindQueue {
-		if _, name, ok := first(f, "x-stream-offset", "resume-after"); ok {
+		if _, name, ok := first(f, "x-stream-offset", "resume-after", "last"); ok {
 			return unsupported(name) // a queue has no positions: what was settled is gone
 		}
 		l.subscribeQueue(id, a, mode, c, f.Value("receipt"))
@@ -39,7 +39,7 @@ func (l *link) Subscribe(f *stomp.Frame) *stomp.ProtocolError {
 	}
 	s := &topicSub{
 		link: l, id: id, number: l.gateway.subscriptions.Add(1), dest: a.dest, mode: mode,
-		noLocal: isTrue(f, "no-local", "activemq.noLocal"), head: messageHead(l.version, id), credits: int(c.messages),
+		noLocal: isTrue(f, "no-local", "activemq.noLocal"), head: messageHead(l.version, id), credit: c,
 	}
 	if a.pattern {
 		s.dest, s.serverPattern = "", a.server

@@ -39,12 +39,12 @@ type topicSub struct {
 	closed        atomic.Bool
 	lagging       atomic.Bool
 
-	mu      sync.Mutex
-	cursor  broker.Seq // lagging: the next to read; guarded by mu, moved by the writing goroutine only
-	seen    broker.Seq // lagging: the last that was published and not pushed; guarded by mu
-	parked  bool       // lagging, but the position is not known yet; guarded by mu
-	window  window     // client modes: what was given and not acked; guarded by mu
-	credits int        // client modes: how many may be in the window
+	mu     sync.Mutex
+	cursor broker.Seq // lagging: the next to read; guarded by mu, moved by the writing goroutine only
+	seen   broker.Seq // lagging: the last that was published and not pushed; guarded by mu
+	parked bool       // lagging, but the position is not known yet; guarded by mu
+	window window     // client modes: what was given and not acked; guarded by mu
+	credit credit     // client modes: how much may be in the window
 }
 
 // offer gives a logged message to the subscription and tells whether it was written; on the fold's goroutine.
@@ -83,13 +83,14 @@ func (s *topicSub) lag(from, seen broker.Seq) {
 	s.link.addLagging(s)
 }
 
+// hasCredit tells whether one more logged message may be given.
 func (s *topicSub) hasCredit() bool {
 	if s.mode == broker.AckAuto {
 		return true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.window.unsettled < s.credits
+	return s.window.has(s.credit)
 }
 
 // write puts the encoder's message into the session's outbox.
@@ -118,7 +119,7 @@ func (s *topicSub) longHead(e *encoder) []byte {
 		s.mu.Lock()
 		tag := s.window.last()
 		if e.id == "" { // an unlogged one needs no credit
-			tag = s.window.push(e.message.Seq)
+			tag = s.window.push(e.message.Seq, e.message.Size())
 		}
 		s.mu.Unlock()
 		if s.link.version == stomp.V12 {
@@ -139,7 +140,7 @@ func (s *topicSub) longHead(e *encoder) []byte {
 // until an ACK gives credit.
 func (s *topicSub) refill(r *refiller, space int) (written int, done, stuck bool) {
 	s.mu.Lock()
-	from, parked, free := s.cursor, s.parked, s.credits-s.window.unsettled
+	from, parked, free := s.cursor, s.parked, int(s.credit.messages)-s.window.unsettled
 	s.mu.Unlock()
 	if s.closed.Load() {
 		return 0, true, false
@@ -161,9 +162,13 @@ func (s *topicSub) refill(r *refiller, space int) (written int, done, stuck bool
 		if (s.noLocal && s.link.sent(m)) || expired(m, now) {
 			continue
 		}
+		if !s.hasCredit() {
+			next, stuck = m.Seq, true
+			break
+		}
 		r.encoder.reset(m, "")
 		s.write(&r.encoder, &r.wakes)
-		written += len(m.Body) + len(m.Headers)
+		written += m.Size()
 		r.count++
 	}
 	clear(msgs)
@@ -177,7 +182,7 @@ func (s *topicSub) refill(r *refiller, space int) (written int, done, stuck bool
 		s.lagging.Store(false)
 		return written, true, false
 	}
-	return written, false, false
+	return written, false, stuck
 }
 
 // start ends the parking of a subscription whose first position the fold has decided.
@@ -202,20 +207,31 @@ type window struct {
 	first     uint64       // tag of slots[0], once there is one
 	slots     []windowSlot // in order of tags; settled ones leave from the front
 	unsettled int
+	bytes     int64 // of headers and bodies, unsettled
 }
 
 type windowSlot struct {
 	seq     broker.Seq
+	size    uint32
 	settled bool
 }
 
+// has tells whether a credit allows one more delivery. With nothing unsettled it always does.
+func (w *window) has(c credit) bool {
+	if w.unsettled == 0 {
+		return true
+	}
+	return w.unsettled < int(c.messages) && (!c.bytesSet || w.bytes < c.bytes)
+}
+
 // push adds a delivery and gives its tag: 1, 2, 3 ...
-func (w *window) push(seq broker.Seq) uint64 {
+func (w *window) push(seq broker.Seq, size int) uint64 {
 	if w.first == 0 {
 		w.first = 1
 	}
-	w.slots = append(w.slots, windowSlot{seq: seq})
+	w.slots = append(w.slots, windowSlot{seq: seq, size: uint32(size)})
 	w.unsettled++
+	w.bytes += int64(size)
 	return w.first + uint64(len(w.slots)) - 1
 }
 
@@ -236,6 +252,7 @@ func (w *window) settle(tag uint64, cumulative bool) (covered broker.Seq, known 
 		if !w.slots[from].settled {
 			w.slots[from].settled = true
 			w.unsettled--
+			w.bytes -= int64(w.slots[from].size)
 		}
 	}
 	n := 0

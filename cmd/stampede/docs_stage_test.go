@@ -215,6 +215,9 @@ type docFrame struct {
 }
 
 func (f docFrame) String() string {
+	if f.headers == nil {
+		return f.command
+	}
 	return strconv.Quote(f.command + "\n" + strings.Join(f.headers, "\n") + "\n\n" + f.body)
 }
 
@@ -304,7 +307,7 @@ func (c *docClient) next() (frame docFrame, open bool) {
 	case frame, open = <-c.frames:
 		return frame, open
 	case <-time.After(answerTimeout):
-		return docFrame{command: "nothing"}, true
+		return docFrame{command: "nothing in " + answerTimeout.String()}, true
 	}
 }
 

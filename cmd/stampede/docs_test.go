@@ -1,7 +1,8 @@
 package main
 
 // docs_test.go: every example of the documents that is marked `stomp` is run against the built command, over TCP and over WebSocket.
-// The notation is explained at the head of docs/protocol.md. The info string of a block may go on with
+// The notation is explained at the head of docs/protocol.md; an empty line ends the columns. "$ stampede drain" is run, and "(closes)"
+// stands for the end of the connection. The info string of a block may go on with
 //
 //	tcp, ws     only over this transport
 //	1.0, 1.1    the version of sessions that the example does not CONNECT itself
@@ -81,15 +82,6 @@ func (s *docStep) body() string {
 		return ""
 	}
 	return strings.Join(s.text[end+1:], "\n")
-}
-
-func (s *docStep) header(name string) (string, bool) {
-	for _, line := range s.headers() {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			return value, true
-		}
-	}
-	return "", false
 }
 
 // transcriptCell is the beginning of a column of a transcript: a client's name and who speaks.
@@ -250,8 +242,8 @@ func TestDocsExamples(t *testing.T) {
 			stories = append(stories, []*example{e})
 			continue
 		}
-		if len(stories) == 0 || stories[len(stories)-1][0].document != e.document {
-			t.Fatalf("%s:%d goes on from nothing", e.document, e.line)
+		if len(stories) == 0 || stories[len(stories)-1][0].document != e.document || e.transport != "" {
+			t.Fatalf("%s:%d goes on from nothing, or names a transport: its first block does", e.document, e.line)
 		}
 		stories[len(stories)-1] = append(stories[len(stories)-1], e)
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"path"
 	"time"
 )
 
@@ -78,6 +79,11 @@ func (c Config) Validate() error {
 	positive("transaction size limit", int64(c.TransactionBytesMax))
 	positive("connection limit", int64(c.ConnectionsMax))
 	positive("connection limit of a user", int64(c.ConnectionsPerUserMax))
+	for _, origin := range c.AllowedOrigins {
+		if _, err := path.Match(origin, ""); err != nil {
+			faults = append(faults, fmt.Errorf("allowed origin %q is no pattern: %w", origin, err))
+		}
+	}
 	switch c.ErrorPolicy {
 	case PolicyAuto, PolicyStrict, PolicyLenient:
 	default:

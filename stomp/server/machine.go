@@ -23,6 +23,9 @@ const (
 // endedMax bounds the remembered ids of ended subscriptions: an UNSUBSCRIBE of one of them is a mistake without harm.
 const endedMax = 64
 
+// openTransactionsFactor bounds what all open transactions of a session hold together: so many times the largest one.
+const openTransactionsFactor = 4
+
 // machine holds the protocol's state of one session. It is used by the reading goroutine only.
 type machine struct {
 	config        *Config
@@ -31,6 +34,7 @@ type machine struct {
 	subscriptions map[string]struct{}
 	ended         []string // the last ended subscriptions
 	transactions  map[string]*transaction
+	held          int            // bytes of all open transactions together
 	actions       []*stomp.Frame // of the transaction that stepCommit commits
 }
 
@@ -67,7 +71,7 @@ func (m *machine) take(f *stomp.Frame) (step, *stomp.ProtocolError) {
 	case stomp.CommandAbort:
 		return stepReceipt, m.abort(f.Value("transaction"))
 	case stomp.CommandDisconnect:
-		m.transactions = nil // [STOMP12 §BEGIN] open transactions are aborted
+		m.transactions, m.held = nil, 0 // [STOMP12 §BEGIN] open transactions are aborted
 		return stepDisconnect, nil
 	}
 	return 0, fault(stomp.CodeUnknownCommand, "unexpected command "+f.Command.String(), "Only a server sends this frame.")
@@ -87,9 +91,11 @@ func (m *machine) act(f *stomp.Frame) (step, *stomp.ProtocolError) {
 		return 0, unknownTransaction(string(id))
 	}
 	t.bytes += f.Size()
-	if len(t.actions) >= m.config.TransactionActionsMax || t.bytes > m.config.TransactionBytesMax {
-		delete(m.transactions, string(id))
-		return 0, fault(stomp.CodeTransactionTooLarge, "transaction too large", "A transaction holds a bounded number of frames and bytes; it was aborted. Commit earlier.")
+	m.held += f.Size()
+	c := m.config
+	if len(t.actions) >= c.TransactionActionsMax || t.bytes > c.TransactionBytesMax || m.held > openTransactionsFactor*c.TransactionBytesMax {
+		m.end(string(id))
+		return 0, fault(stomp.CodeTransactionTooLarge, "transaction too large", "A transaction, and all that are open together, hold a bounded number of frames and bytes; it was aborted. Commit earlier.")
 	}
 	t.actions = append(t.actions, f.Clone())
 	return stepReceipt, nil // says only that it is in the transaction
@@ -150,7 +156,7 @@ func (m *machine) commit(id string) *stomp.ProtocolError {
 	if t == nil {
 		return unknownTransaction(id)
 	}
-	delete(m.transactions, id)
+	m.end(id)
 	m.actions = t.actions
 	return nil
 }
@@ -159,8 +165,14 @@ func (m *machine) abort(id string) *stomp.ProtocolError {
 	if m.transactions[id] == nil {
 		return unknownTransaction(id)
 	}
-	delete(m.transactions, id)
+	m.end(id)
 	return nil
+}
+
+// end forgets an open transaction.
+func (m *machine) end(id string) {
+	m.held -= m.transactions[id].bytes
+	delete(m.transactions, id)
 }
 
 func unknownTransaction(id string) *stomp.ProtocolError {

@@ -39,6 +39,7 @@ type Session struct {
 	host     string
 	header   http.Header // of the handshake, until CONNECT
 	link     Link
+	unlinked bool // the link is closed; the reading goroutine's
 	lenient  bool
 	counted  bool  // in the user's count
 	send     int64 // heart-beat: the most between two writes, in ms; 0 none
@@ -332,6 +333,7 @@ func (s *Session) part() {
 // [STOMP12 §Connection Lingering] [S5].
 func (s *Session) linger() {
 	s.part()
+	s.closeLink() // what it held goes back now, however long the client keeps its side open
 	if s.webSocket != nil && s.webSocket.awaitClose() {
 		return
 	}
@@ -344,8 +346,15 @@ func (s *Session) end() {
 	_ = s.conn.Close()
 	s.outbox.drop()
 	s.writers.Wait()
-	if s.link != nil {
-		s.link.Close()
-	}
+	s.closeLink()
 	s.server.remove(s)
+}
+
+// closeLink ends the session's way into the broker, once.
+func (s *Session) closeLink() {
+	if s.link == nil || s.unlinked {
+		return
+	}
+	s.unlinked = true
+	s.link.Close()
 }

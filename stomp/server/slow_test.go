@@ -52,7 +52,9 @@ func TestReaderThatNeverReads(t *testing.T) {
 			c, _ := h.connect(t, transport)
 			id := strings.Repeat("r", 10_000)
 			const frames = 200
+			sent := make(chan struct{})
 			go func() {
+				defer close(sent)
 				for range frames {
 					_, _ = io.WriteString(c.stream, "BEGIN\ntransaction:t\nreceipt:"+id+"\n\n\x00ABORT\ntransaction:t\n\n\x00")
 				}
@@ -61,6 +63,7 @@ func TestReaderThatNeverReads(t *testing.T) {
 			for range frames {
 				c.wantReceipt(id)
 			}
+			<-sent
 			c.wantOpen()
 		})
 	})

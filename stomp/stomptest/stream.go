@@ -22,6 +22,7 @@ type Stream interface {
 type WebSocketStream struct {
 	*websocket.Conn
 
+	writing sync.Mutex // Write may be called by several goroutines
 	message io.Reader
 	code    int
 }
@@ -38,6 +39,8 @@ func (w *WebSocketStream) Write(p []byte) (int, error) {
 	if utf8.Valid(p) {
 		kind = websocket.TextMessage
 	}
+	w.writing.Lock()
+	defer w.writing.Unlock()
 	if err := w.WriteMessage(kind, p); err != nil {
 		return 0, err
 	}

@@ -85,7 +85,7 @@ func TestPolicies(t *testing.T) {
 		wantCode(t, "second", code, body, http.StatusServiceUnavailable, "queue-full")
 	})
 	t.Run("are listed, changed and removed", func(t *testing.T) {
-		put(t, "/topic/a", `{"logged":false,"max-age":1000}`)
+		put(t, "/topic/a", `{"logged":false,"max-returns":1000}`)
 		put(t, "/topic/a", `{"max-deliveries":7}`)
 		l := get[policyList](t, r, "/api/v1/policies")
 		found := false
@@ -97,7 +97,9 @@ func TestPolicies(t *testing.T) {
 		if !found {
 			t.Errorf("policies = %+v, want /topic/a with max-deliveries alone", l.Items)
 		}
-		code, body := r.ask(t, http.MethodDelete, "/api/v1/policies?pattern=/topic/a", "")
+		code, body := r.ask(t, http.MethodPut, "/api/v1/policies?pattern=/topic/a", `{"max-age":1000}`)
+		wantCode(t, "retention, which is not there", code, body, http.StatusBadRequest, "max-age")
+		code, body = r.ask(t, http.MethodDelete, "/api/v1/policies?pattern=/topic/a", "")
 		wantCode(t, "DELETE", code, body, http.StatusOK, "removed")
 		for _, p := range get[policyList](t, r, "/api/v1/policies").Items {
 			if p.Pattern == "/topic/a" {

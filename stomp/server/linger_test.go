@@ -71,17 +71,21 @@ func TestLinger(t *testing.T) {
 	t.Run("the socket is half-closed first", func(t *testing.T) {
 		config := testConfig()
 		config.LingerTimeout = time.Hour
-		h := newHouse(t, config, newBackend(), false)
-		c, l := h.connect(t, "tcp")
+		b := newBackend()
+		closed := make(chan struct{})
+		b.hooks.closed = func(*echoLink) { close(closed) }
+		h := newHouse(t, config, b, false)
+		c, _ := h.connect(t, "tcp")
 		c.send("DISCONNECT\nreceipt:bye\n\n\x00")
 		c.wantReceipt("bye")
 		c.wantEnd()
 		if _, err := c.stream.Write(junk); err != nil {
 			t.Errorf("the server does not read after its end: %v", err)
 		}
-		if got := l.closes.Load(); got != 0 {
-			t.Error("the session ended before the client closed")
+		if got := h.server.Stats().ConnectionsActive.Load(); got != 1 {
+			t.Errorf("%d connections, want the one whose client has not closed", got)
 		}
+		receive(t, closed, "the link's Close: what the session held goes back without waiting for the client")
 	})
 }
 

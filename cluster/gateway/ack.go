@@ -97,7 +97,7 @@ func (l *link) settlementOfQueue(q *queueSub, f *stomp.Frame, tag uint64, strict
 		}
 	}
 	if q.mode == broker.AckClient {
-		fact.From = 0 // [STOMP12 §client ack mode] cumulative
+		fact.From = 0 // [STOMP12 §SUBSCRIBE ack Header] cumulative
 	}
 	return settlement{queue: q, fact: fact, tag: tag, cumulative: fact.From == 0}, nil
 }

@@ -44,7 +44,7 @@ func TestTopicCredit(t *testing.T) {
 		c.do(stomp.CommandAck, "id", first[1].Value("ack"))
 		check(t, "after all three", c.bodies(1), "m6")
 	})
-	t.Run("of client is given back up to the message", func(t *testing.T) {
+	t.Run("of client is given back up to the message [STOMP12 §SUBSCRIBE ack Header]", func(t *testing.T) {
 		c := r.connect(t)
 		c.subscribe("s", "/topic/cumulative", "ack", "client", "activemq.prefetchSize", "4")
 		publisher.sendNumbers("/topic/cumulative", 1, 12)

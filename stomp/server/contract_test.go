@@ -201,6 +201,38 @@ func TestTrackWrites(t *testing.T) {
 	})
 }
 
+// TestNeverWritten: what an ending session did not take is never told as written, or a delivery would be lost.
+func TestNeverWritten(t *testing.T) {
+	bubble(t, testConfig(), func(t *testing.T, h *house, transport string) {
+		var last uint64 // of the writing goroutine
+		h.backend.hooks.written = func(_ *echoLink, end uint64) { last = end }
+		refills := 0 // of the writing goroutine
+		h.backend.hooks.refill = func(l *echoLink, _ int) { refills++; l.session.RequestRefill() }
+		h.backend.hooks.disconnect = func(l *echoLink, receipt string) {
+			l.session.TrackWrites(true)
+			l.session.Receipt(receipt)
+			l.session.Finish()
+			if end, wake := l.session.Write(nil, []byte("MESSAGE\n\n\x00"), true, false); end != server.NeverWritten || wake {
+				t.Errorf("a finished session takes a frame up to %d, wake is %v", end, wake)
+			}
+			l.session.RequestRefill() // is not asked again and again for what goes nowhere
+			synctest.Wait()
+		}
+		c, l := h.connect(t, transport)
+		c.send("DISCONNECT\nreceipt:r\n\n\x00")
+		c.wantReceipt("r")
+		c.wantEnd()
+		_ = c.stream.Close()
+		synctest.Wait()
+		if end, _ := l.session.Write(nil, []byte("MESSAGE\n\n\x00"), true, false); end != server.NeverWritten {
+			t.Errorf("an ended session takes a frame up to %d", end)
+		}
+		if last == 0 || last == server.NeverWritten || refills != 0 {
+			t.Errorf("Written = %d and %d Refills, want the position of the goodbye and none", last, refills)
+		}
+	})
+}
+
 func TestLinkCalls(t *testing.T) {
 	t.Run("Flush comes before each wait, Heard after each arrival", func(t *testing.T) {
 		bubble(t, testConfig(), func(t *testing.T, h *house, transport string) {

@@ -28,7 +28,10 @@ func TestWire(t *testing.T) {
 						playWire(t, file, transport, &stomptest.Player{Settle: synctest.Wait, Pass: time.Sleep})
 					})
 				})
-				t.Run(transport, func(t *testing.T) { playWire(t, file, transport, &stomptest.Player{}) })
+				t.Run(transport, func(t *testing.T) {
+					t.Parallel() // most of it is waiting
+					playWire(t, file, transport, &stomptest.Player{})
+				})
 			}
 		})
 	}

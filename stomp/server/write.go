@@ -3,6 +3,7 @@ package server
 import (
 	"compress/flate"
 	"errors"
+	"math"
 	"net"
 	"os"
 	"time"
@@ -13,16 +14,20 @@ import (
 
 // This file writes: the methods that put frames into the outbox, and the goroutine that empties it.
 
+// NeverWritten is the position of a frame that was not taken, because the session is ending: Link.Written does not reach it.
+const NeverWritten = math.MaxUint64
+
 // Write appends one frame made of head and tail, which ends with the NUL, to the outbox. text says that both are UTF-8
 // (a WebSocket text message then); shared that tail never changes, so that a large one may be kept by reference. end is
 // the outbox's position behind the frame. If wake is true the caller has to call Wake later, at the end of its batch.
-// The frame is taken however full the outbox is: ask Full before writing what can be left out or read again.
+// The frame is taken however full the outbox is: ask Full before writing what can be left out or read again. A session that
+// is ending takes none, and end is NeverWritten.
 func (s *Session) Write(head, tail []byte, text, shared bool) (end uint64, wake bool) {
 	o := &s.outbox
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.sealed || o.finished {
-		return o.end, false
+		return NeverWritten, false
 	}
 	s.appendLocked(head, tail, text, shared)
 	return o.end, o.promiseLocked()
@@ -67,7 +72,7 @@ func (s *Session) Wake() {
 // RequestRefill asks for a Refill when half of the outbox is free, and wakes.
 func (s *Session) RequestRefill() {
 	s.outbox.mu.Lock()
-	s.outbox.refill = !s.outbox.finished
+	s.outbox.refill = !s.outbox.sealed && !s.outbox.finished
 	s.outbox.mu.Unlock()
 	s.Wake()
 }

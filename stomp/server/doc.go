@@ -17,4 +17,6 @@
 //	S4: an idle session holds no buffer above 1 KiB and no goroutine but its reader.
 //	S5: an ERROR that closes is followed by a half-close, and the socket is read until the client closes or
 //	    LingerTimeout has passed, so that the ERROR is not lost to a reset [STOMP12 §Connection Lingering].
+//	S6: after the RECEIPT of DISCONNECT, and after an ERROR that closes, nothing is taken from the Link; what it writes then
+//	    is NeverWritten.
 package server

@@ -29,6 +29,7 @@ type Gateway struct {
 	pushed        atomic.Uint64 // every subscription was given all up to this offset, or lags
 	policyCount   atomic.Uint64
 	policies      atomic.Pointer[broker.PolicyTable]
+	policyMu      sync.Mutex // one ReadPolicies at a time
 	lastMIME      atomic.Pointer[string]
 
 	router      *router

@@ -24,9 +24,11 @@ func (g *Gateway) setPolicies(t broker.PolicyTable) {
 // policiesChanged reads the policies again. The fold's goroutine, which runs this, cannot ask itself.
 func (g *Gateway) policiesChanged() { go g.ReadPolicies(context.Background()) }
 
-// ReadPolicies takes over the policies of the fold. It is called once at the start, then after each change; an error
-// says that the node stops.
+// ReadPolicies takes over the policies of the fold. The program calls it once the node is ready and before sessions open;
+// after that each change does. When the node stops they stay as they are.
 func (g *Gateway) ReadPolicies(ctx context.Context) {
+	g.policyMu.Lock() // reading and storing are one step: a slower reader must not bring older policies back
+	defer g.policyMu.Unlock()
 	var t broker.PolicyTable
 	if err := g.node.Inspect(ctx, func(s *broker.State) { t = s.Policies() }); err == nil {
 		g.setPolicies(t)
@@ -45,6 +47,7 @@ func (g *Gateway) SetPolicy(ctx context.Context, pattern string, p *broker.Polic
 	if _, err := g.submit(ctx, fact); err != nil {
 		return fmt.Errorf("policy of %s: %w", pattern, err)
 	}
+	g.ReadPolicies(ctx)
 	return nil
 }
 

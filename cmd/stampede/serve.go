@@ -82,6 +82,7 @@ func serve(ctx context.Context, c config, logger *slog.Logger, stop *signals) er
 	}
 
 	// Serve now that the state is caught up: a session that opened before would have seen the past. Say so last, when it is true.
+	n.gateway.ReadPolicies(alive)
 	n.serve(ctx)
 	announce(c, open.places(c), n.node.ID().String(), logger)
 

@@ -216,6 +216,25 @@ func TestServe(t *testing.T) {
 			t.Errorf("sub: exit code %d, %q %q, want the message", got.code, got.stdout, got.stderr)
 		}
 	})
+	t.Run("keeps_its_policies_over_a_restart", func(t *testing.T) {
+		dir := t.TempDir()
+		node := startNode(t, dir)
+		put, err := http.NewRequestWithContext(t.Context(), http.MethodPut, node.url["admin"]+"/api/v1/policies?pattern=/topic/kept", strings.NewReader(`{"logged":false}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(put)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		node.signal(t, syscall.SIGKILL)
+		node.wait(t)
+		node = startNode(t, dir)
+		if code, body := fetch(t, http.MethodGet, node.url["admin"]+"/api/v1/policies"); code != http.StatusOK || !strings.Contains(body, `"/topic/kept"`) {
+			t.Errorf("policies after the restart = %d %s, want /topic/kept", code, body)
+		}
+	})
 	t.Run("speaks_stomp_over_websocket", func(t *testing.T) {
 		node := startNode(t, t.TempDir(), "--ws-path=/live")
 		if !strings.HasSuffix(node.url["websocket"], "/live") {

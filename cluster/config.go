@@ -17,6 +17,9 @@ type Config struct {
 	Addr      string // where Raft and the streams between nodes listen; "" listens nowhere (a node that will stay alone)
 	Advertise string // the address that other nodes dial; "" means Addr
 
+	Network Network // how the other nodes are reached; nil is TCP
+	Disk    Disk    // where identity, log and state are; nil is the directory DataDir. The Node closes it.
+
 	RaftTimeout time.Duration // heart-beat and election timeout of Raft; the lease is two thirds of it
 
 	BatchBytesMax      int           // facts gathered in one Raft entry; a submission that is larger alone travels in an entry of its own
@@ -85,7 +88,7 @@ func (c Config) Validate() error {
 			faults = append(faults, fmt.Errorf(format, args...))
 		}
 	}
-	check(c.DataDir != "", "data directory is not set")
+	check(c.DataDir != "" || c.Disk != nil, "data directory is not set")
 	check(c.RaftTimeout >= raftTimeoutMin, "raft timeout %v is below %v", c.RaftTimeout, raftTimeoutMin)
 	check(c.BatchBytesMax > 0 && c.BatchBytesMax <= entryBytesMax, "batch of %d bytes is not in 1..%d", c.BatchBytesMax, entryBytesMax)
 	check(c.BatchDelayMax > 0, "batch delay %v is not positive", c.BatchDelayMax)

@@ -16,7 +16,16 @@ import (
 // streamKind says what a connection between nodes is for. It is the first byte, so that one port can carry all kinds.
 type streamKind byte
 
-const streamRaft streamKind = 'R'
+// The kinds. A side without a handler for a kind refuses it.
+const (
+	streamRaft       streamKind = 'R' // the calls of Raft
+	streamForward    streamKind = 'F' // what a node submits, on its way to the leader
+	streamMesh       streamKind = 'U' // interest in unlogged messages, and the messages
+	streamMembership streamKind = 'M' // founding and joining: the one kind that sides of different clusters, or of none yet, may open
+)
+
+// acrossClusters tells whether a stream of this kind may be opened before the two sides know that they belong together.
+func (k streamKind) acrossClusters() bool { return k == streamMembership }
 
 const (
 	handshakeVersion = 1
@@ -39,7 +48,7 @@ var (
 // handshakeFaults are the refusals that travel, by their code in the reply; 0 is none.
 var handshakeFaults = [...]error{1: errOtherCluster, 2: errOtherVersion, 3: errOtherKind, 4: errSelf}
 
-// member is one side of a handshake.
+// member is one side of a handshake. cluster is zero while the node belongs to none.
 type member struct{ cluster, node broker.NodeID }
 
 // greet shakes hands on a connection that this side opened.
@@ -71,24 +80,24 @@ func (m member) greet(conn net.Conn, kind streamKind) (peer member, err error) {
 		}
 		return peer, errHandshakeCode
 	}
-	if peer.cluster != m.cluster {
+	if peer.cluster != m.cluster && !kind.acrossClusters() {
 		return peer, errOtherCluster
 	}
 	return peer, conn.SetDeadline(time.Time{})
 }
 
-// answer shakes hands on a connection that the other side opened.
-func (m member) answer(conn net.Conn) (peer member, err error) {
+// answer shakes hands on a connection that the other side opened. takes tells which kinds of streams this side has a use for.
+func (m member) answer(conn net.Conn, takes func(streamKind) bool) (kind streamKind, peer member, err error) {
 	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
-		return peer, err
+		return 0, peer, err
 	}
 	var hello [helloBytes]byte
 	if _, err := io.ReadFull(conn, hello[:]); err != nil {
-		return peer, fmt.Errorf("await greeting: %w", err)
+		return 0, peer, fmt.Errorf("await greeting: %w", err)
 	}
-	kind := streamKind(hello[0])
+	kind = streamKind(hello[0])
 	if binary.BigEndian.Uint32(hello[1:]) != handshakeMagic {
-		return peer, errNotANode // nothing is said to a stranger
+		return kind, peer, errNotANode // nothing is said to a stranger
 	}
 	copy(peer.cluster[:], hello[6:])
 	copy(peer.node[:], hello[22:])
@@ -96,11 +105,11 @@ func (m member) answer(conn net.Conn) (peer member, err error) {
 	switch {
 	case hello[5] != handshakeVersion:
 		code = 2
-	case peer.cluster != m.cluster:
+	case (peer.cluster != m.cluster || m.cluster.IsZero()) && !kind.acrossClusters():
 		code = 1
 	case peer.node == m.node:
 		code = 4
-	case kind != streamRaft:
+	case !takes(kind):
 		code = 3
 	}
 	reply := make([]byte, 0, replyBytes)
@@ -109,10 +118,10 @@ func (m member) answer(conn net.Conn) (peer member, err error) {
 	reply = append(reply, m.cluster[:]...)
 	reply = append(reply, m.node[:]...)
 	if _, err := conn.Write(reply); err != nil {
-		return peer, fmt.Errorf("greet: %w", err)
+		return kind, peer, fmt.Errorf("greet: %w", err)
 	}
 	if code != 0 {
-		return peer, handshakeFaults[code]
+		return kind, peer, handshakeFaults[code]
 	}
-	return peer, conn.SetDeadline(time.Time{})
+	return kind, peer, conn.SetDeadline(time.Time{})
 }

@@ -22,19 +22,24 @@ func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // netTransport is Raft's network transport behind the handshake, on a free port.
 func netTransport(t *testing.T, self member) *raft.NetworkTransport {
 	t.Helper()
-	port, err := listenPeers("127.0.0.1:0", "", self, discard())
+	port, err := listenPeers(TCP{}, "127.0.0.1:0", "", self, discard())
 	if err != nil {
 		t.Fatal(err)
 	}
 	transport := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: port, MaxPool: 1, MaxRPCsInFlight: 1, Timeout: 5 * time.Second, Logger: hclog.NewNullLogger(),
+		Stream: newRaftStreams(port), MaxPool: 1, MaxRPCsInFlight: 1, Timeout: 5 * time.Second, Logger: hclog.NewNullLogger(),
 	})
 	t.Cleanup(func() {
 		transport.CloseStreams()
 		_ = transport.Close() // closed already where a wrapper did it
+		if err := port.Close(); err != nil {
+			t.Error(err)
+		}
 	})
 	return transport
 }
+
+func raftOnly(k streamKind) bool { return k == streamRaft }
 
 func TestHandshake(t *testing.T) {
 	ours := member{cluster: nodeID(1), node: nodeID(2)}
@@ -57,7 +62,7 @@ func TestHandshake(t *testing.T) {
 			}
 			answers := make(chan answered, 1)
 			go func() {
-				peer, err := ours.answer(there)
+				_, peer, err := ours.answer(there, raftOnly)
 				answers <- answered{peer, err}
 			}()
 			met, err := c.peer.greet(here, streamRaft)
@@ -84,7 +89,7 @@ func TestHandshake(t *testing.T) {
 			hello[change.at] = change.to
 			here, there := net.Pipe()
 			go exchange(here, hello)
-			if _, err := ours.answer(there); !errors.Is(err, change.want) {
+			if _, _, err := ours.answer(there, raftOnly); !errors.Is(err, change.want) {
 				t.Errorf("answer to byte %d = %v, want %v", change.at, err, change.want)
 			}
 			closeConn(t, there)
@@ -92,7 +97,7 @@ func TestHandshake(t *testing.T) {
 	})
 
 	t.Run("says nothing to a stranger", func(t *testing.T) {
-		port, err := listenPeers("127.0.0.1:0", "", ours, discard())
+		port, err := listenPeers(TCP{}, "127.0.0.1:0", "", ours, discard())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +106,7 @@ func TestHandshake(t *testing.T) {
 				t.Error(err)
 			}
 		}()
-		conn, err := net.Dial("tcp", port.Addr().String())
+		conn, err := net.Dial("tcp", port.advertise.String())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,8 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -45,31 +45,23 @@ type identity struct {
 }
 
 // readIdentity reads node.json; an error that is fs.ErrNotExist means a new node.
-func readIdentity(dir string) (identity, error) {
+func readIdentity(disk Disk) (identity, error) {
 	var id identity
-	path := filepath.Join(dir, identityName)
-	info, err := os.Stat(path)
+	text, err := disk.Identity()
 	if err != nil {
-		return id, fmt.Errorf("read node identity: %w", err)
-	}
-	if info.Size() > identityBytesMax {
-		return id, fmt.Errorf("%w: %s has %d bytes", ErrIdentity, path, info.Size())
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return id, fmt.Errorf("read node identity: %w", err)
+		return id, err
 	}
 	if err := json.Unmarshal(text, &id); err != nil {
-		return id, fmt.Errorf("%w: %s: %w", ErrIdentity, path, err)
+		return id, fmt.Errorf("%w: %s: %w", ErrIdentity, identityName, err)
 	}
 	if id.Version != identityVersion {
-		return id, fmt.Errorf("%w: %s has version %d, this program knows %d", ErrIdentity, path, id.Version, identityVersion)
+		return id, fmt.Errorf("%w: %s has version %d, this program knows %d", ErrIdentity, identityName, id.Version, identityVersion)
 	}
 	if id.node, err = broker.ParseNodeID(id.Node); err != nil {
-		return id, fmt.Errorf("%w: %s: node: %w", ErrIdentity, path, err)
+		return id, fmt.Errorf("%w: %s: node: %w", ErrIdentity, identityName, err)
 	}
 	if id.cluster, err = broker.ParseNodeID(id.Cluster); err != nil {
-		return id, fmt.Errorf("%w: %s: cluster: %w", ErrIdentity, path, err)
+		return id, fmt.Errorf("%w: %s: cluster: %w", ErrIdentity, identityName, err)
 	}
 	return id, nil
 }
@@ -88,46 +80,44 @@ func newIdentity(now time.Time) (identity, error) {
 	return id, nil
 }
 
-// save writes node.json so that it is old or new after a crash, never torn: temp, sync, rename, sync folder.
-func (id identity) save(dir string) error {
+// save writes node.json.
+func (id identity) save(disk Disk) error {
 	text, err := json.MarshalIndent(id, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write node identity: %w", err)
 	}
-	path := filepath.Join(dir, identityName)
-	if err := writeSynced(path+".tmp", append(text, '\n')); err != nil {
-		return fmt.Errorf("write node identity: %w", err)
+	return disk.SaveIdentity(append(text, '\n'))
+}
+
+// identities holds what a node is known as, which changes while it runs: it learns its cluster, and begins incarnations. What now returns
+// is never changed; a change is on disk before anybody sees it.
+type identities struct {
+	disk Disk
+	mu   sync.Mutex // one change at a time
+	held atomic.Pointer[identity]
+}
+
+// open saves the identity that the node has opened with.
+func (i *identities) open(id identity, disk Disk) error {
+	i.disk = disk
+	if err := id.save(disk); err != nil {
+		return err
 	}
-	if err := os.Rename(path+".tmp", path); err != nil {
-		return fmt.Errorf("write node identity: %w", err)
-	}
-	if err := syncDir(dir); err != nil {
-		return fmt.Errorf("write node identity: %w", err)
-	}
+	i.held.Store(&id)
 	return nil
 }
 
-func writeSynced(path string, content []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, identityMode)
-	if err != nil {
-		return err
-	}
-	if _, err := f.Write(content); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := f.Sync(); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	return f.Close()
-}
+func (i *identities) now() *identity { return i.held.Load() }
 
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
+// change saves a changed identity, and shows it then. It waits for the disk.
+func (i *identities) change(edit func(*identity)) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	id := *i.now()
+	edit(&id)
+	if err := id.save(i.disk); err != nil {
 		return err
 	}
-	if err := d.Sync(); err != nil {
-		return errors.Join(err, d.Close())
-	}
-	return d.Close()
+	i.held.Store(&id)
+	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,9 +20,6 @@ import (
 )
 
 const (
-	logDir   = "log"   // Raft's log, below the data directory
-	stateDir = "state" // state.db and the messages
-
 	tickInterval = 250 * time.Millisecond // how often the leader looks whether something is due: TimeAdvanced is proposed four times a second at most
 	drainTimeout = time.Second            // how long a stop waits for outcomes that are on their way
 )
@@ -55,13 +51,14 @@ type Performer interface {
 // those of Raft and its transport.
 type Node struct {
 	cfg    Config
-	id     identity
+	self   identities
 	logger *slog.Logger
 	start  time.Time
-	lock   *storage.DirLock
-	log    *storage.Log
-	store  *storage.Store
+	disk   Disk
+	log    LogStore
+	store  StateStore
 	clock  *clock
+	port   *peerPort // nil for a node that stays alone; set by Run
 
 	proposer *proposer
 	fold     *fold
@@ -90,21 +87,23 @@ func Open(cfg Config, logger *slog.Logger) (*Node, error) {
 		cfg: cfg, logger: logger.With("component", "cluster"), start: time.Now(), clock: newClock(systemSource()),
 		answers: make(chan outcome, 1), failed: make(chan struct{}), ended: make(chan struct{}),
 	}
-	lock, err := storage.LockDir(cfg.DataDir)
-	if err != nil {
-		return nil, fmt.Errorf("open node: %w", err)
+	if n.disk = cfg.Disk; n.disk == nil {
+		dir, err := OpenDir(cfg.DataDir)
+		if err != nil {
+			return nil, fmt.Errorf("open node: %w", err)
+		}
+		n.disk = dir
 	}
-	n.lock = lock
 	if err := n.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open node: %w", err), n.Close())
 	}
-	n.logger.Info("node opened", "node", n.id.Node, "cluster", n.id.Cluster, "incarnation", n.id.Incarnation,
+	n.logger.Info("node opened", "node", n.self.now().Node, "cluster", n.self.now().Cluster, "incarnation", n.self.now().Incarnation,
 		"seq", n.fold.applied.Load(), "index", n.fold.index.Load(), "took", time.Since(n.start))
 	return n, nil
 }
 
 func (n *Node) open() error {
-	id, err := readIdentity(n.cfg.DataDir)
+	id, err := readIdentity(n.disk)
 	if errors.Is(err, fs.ErrNotExist) {
 		id, err = newIdentity(time.Now())
 	}
@@ -112,14 +111,13 @@ func (n *Node) open() error {
 		return err
 	}
 	id.Incarnation++ // on disk before anything is said under it
-	if err := id.save(n.cfg.DataDir); err != nil {
+	if err := n.self.open(id, n.disk); err != nil {
 		return err
 	}
-	n.id = id
-	if n.log, err = storage.OpenLog(filepath.Join(n.cfg.DataDir, logDir), storage.LogOptions{StallTimeout: n.cfg.StallTimeout, Fatal: n.fatal, Logger: n.logger}); err != nil {
+	if n.log, err = n.disk.OpenLog(storage.LogOptions{StallTimeout: n.cfg.StallTimeout, Fatal: n.fatal, Logger: n.logger}); err != nil {
 		return err
 	}
-	if n.store, err = storage.Open(filepath.Join(n.cfg.DataDir, stateDir), storage.Options{
+	if n.store, err = n.disk.OpenStore(storage.Options{
 		FlushInterval: n.cfg.FlushInterval, PendingBytesMax: n.cfg.StorePendingMax, Fatal: n.fatal, Logger: n.logger, Fault: n.cfg.storeFault,
 	}); err != nil {
 		return err
@@ -139,7 +137,7 @@ func (n *Node) checkLog() error {
 	if err != nil {
 		return err
 	}
-	if last == 0 && n.id.Founded {
+	if last == 0 && n.self.now().Founded {
 		return fmt.Errorf("%w: %s", ErrLogLost, n.cfg.DataDir)
 	}
 	return nil
@@ -152,8 +150,8 @@ func (n *Node) restore() error {
 		return err
 	}
 	n.ring = newRing(n.cfg.RingEventsMax, n.cfg.RingBytesMax, state.Next())
-	n.proposer = newProposer(n.cfg, n.id)
-	n.fold = newFold(n.id, state, n.store.Position(), n.store, n.ring, n.proposer, n.logger, n.fail)
+	n.proposer = newProposer(n.cfg, *n.self.now())
+	n.fold = newFold(*n.self.now(), state, n.store.Position(), n.store, n.ring, n.proposer, n.logger, n.fail)
 	n.proposer.propose = n.propose
 	n.proposer.stamp = n.stamp
 	n.proposer.uptime = n.uptime
@@ -164,13 +162,13 @@ func (n *Node) restore() error {
 
 func (n *Node) name() string {
 	if n.cfg.Name == "" {
-		return n.id.Node
+		return n.self.now().Node
 	}
 	return n.cfg.Name
 }
 
 // restoreState folds nothing: it reads the records that the store has. A new state starts with the default limits; others come by the log.
-func restoreState(store *storage.Store) (*broker.State, error) {
+func restoreState(store StateStore) (*broker.State, error) {
 	if store.Position().Index == 0 {
 		return broker.New(broker.DefaultLimits()), nil
 	}
@@ -200,8 +198,8 @@ func (n *Node) Close() error {
 	if n.log != nil {
 		errs = append(errs, n.log.Close())
 	}
-	if n.lock != nil {
-		errs = append(errs, n.lock.Release())
+	if n.disk != nil {
+		errs = append(errs, n.disk.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -216,11 +214,14 @@ func (n *Node) Run(ctx context.Context, p Performer) error {
 	var flusher errgroup.Group
 	flusher.Go(func() error { return n.flush(storeCtx) })
 
-	err := n.lead(ctx)
+	err := n.takePart(ctx)
 
 	n.proposer.stop()
 	if c := n.consensus.Load(); c != nil {
 		err = errors.Join(err, c.stop())
+	}
+	if n.port != nil {
+		err = errors.Join(err, n.port.Close())
 	}
 	close(n.ended)
 	n.fold.takePosition()
@@ -239,8 +240,11 @@ func (n *Node) flush(ctx context.Context) error {
 	return err
 }
 
-// lead starts Raft and runs the node's duties until ctx ends or one of them fails.
-func (n *Node) lead(ctx context.Context) error {
+// takePart starts Raft and runs the node's duties until ctx ends or one of them fails.
+func (n *Node) takePart(ctx context.Context) error {
+	if err := n.listen(); err != nil {
+		return err
+	}
 	replicator, err := n.startConsensus()
 	if err != nil {
 		return err

@@ -1,8 +1,9 @@
 package cluster
 
-// This file holds the port between nodes: connections in and out, each behind a handshake.
+// This file holds the port between nodes: connections in and out, each behind a handshake that says what it is for.
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"stampede/broker"
 )
 
 const (
@@ -20,25 +23,28 @@ const (
 	acceptPause = 100 * time.Millisecond
 )
 
-// peerPort is the stream layer of Raft's network transport.
+// streamHandler owns a connection of one kind after its handshake, and closes it. Close of the port closes the connection below it and
+// waits for the handler to return.
+type streamHandler func(conn net.Conn, peer member)
+
+// peerPort is the one port that carries everything between nodes.
 //
-// Goroutines: accept, from listenPeers to Close; one shake for each connection in its handshake.
+// Goroutines: accept, from listenPeers to Close; one shake for each accepted connection, which runs the handler of its kind.
 type peerPort struct {
+	network   Network
 	listener  net.Listener
 	advertise peerAddr
-	self      member
 	logger    *slog.Logger
-	ready     chan net.Conn // handshake done
 	done      chan struct{}
 	tasks     sync.WaitGroup
 
-	mu      sync.Mutex // guards the fields below
-	closed  bool
-	shaking int
-	conns   map[net.Conn]struct{} // accepted and open
+	mu       sync.Mutex // guards the fields below
+	self     member
+	handlers map[streamKind]streamHandler
+	closed   bool
+	shaking  int
+	conns    map[net.Conn]struct{} // accepted and open
 }
-
-var _ raft.StreamLayer = (*peerPort)(nil)
 
 // peerAddr is the address that other nodes dial.
 type peerAddr string
@@ -46,8 +52,8 @@ type peerAddr string
 func (a peerAddr) Network() string { return "tcp" }
 func (a peerAddr) String() string  { return string(a) }
 
-func listenPeers(addr, advertise string, self member, logger *slog.Logger) (*peerPort, error) {
-	listener, err := net.Listen("tcp", addr)
+func listenPeers(network Network, addr, advertise string, self member, logger *slog.Logger) (*peerPort, error) {
+	listener, err := network.Listen(addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for other nodes: %w", err)
 	}
@@ -55,12 +61,38 @@ func listenPeers(addr, advertise string, self member, logger *slog.Logger) (*pee
 		advertise = listener.Addr().String()
 	}
 	p := &peerPort{
-		listener: listener, advertise: peerAddr(advertise), self: self, logger: logger,
-		ready: make(chan net.Conn), done: make(chan struct{}), conns: make(map[net.Conn]struct{}),
+		network: network, listener: listener, advertise: peerAddr(advertise), self: self, logger: logger,
+		handlers: make(map[streamKind]streamHandler), done: make(chan struct{}), conns: make(map[net.Conn]struct{}),
 	}
 	p.tasks.Add(1)
 	go p.accept()
 	return p, nil
+}
+
+// handle gives connections of a kind to h from now on.
+func (p *peerPort) handle(kind streamKind, h streamHandler) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.handlers[kind] = h
+}
+
+func (p *peerPort) handler(kind streamKind) streamHandler {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.handlers[kind]
+}
+
+// belong says which cluster this node is of, once it knows.
+func (p *peerPort) belong(cluster broker.NodeID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.self.cluster = cluster
+}
+
+func (p *peerPort) member() member {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.self
 }
 
 // accept takes connections and starts their handshakes.
@@ -101,58 +133,40 @@ func (p *peerPort) admit(conn net.Conn) bool {
 	return true
 }
 
-// shake does the handshake of one connection and gives it to Raft.
+// shake does the handshake of one connection and gives it to the handler of its kind.
 func (p *peerPort) shake(conn net.Conn) {
 	defer p.tasks.Done()
-	peer, err := p.self.answer(conn)
+	kind, peer, err := p.member().answer(conn, func(k streamKind) bool { return p.handler(k) != nil })
 	p.mu.Lock()
 	p.shaking--
 	p.mu.Unlock()
+	own := &acceptedConn{Conn: conn, port: p}
 	if err != nil {
 		p.logger.Warn("stranger refused", "addr", conn.RemoteAddr().String(), "node", peer.node.String(), "cluster", peer.cluster.String(), "error", err)
-		p.forget(conn)
+		_ = own.Close() // nobody waits for it
 		return
 	}
-	select {
-	case p.ready <- &acceptedConn{Conn: conn, port: p}:
-	case <-p.done:
-		p.forget(conn)
-	}
+	p.handler(kind)(own, peer)
 }
 
-func (p *peerPort) forget(conn net.Conn) {
-	p.mu.Lock()
-	delete(p.conns, conn)
-	p.mu.Unlock()
-	_ = conn.Close() // whether it ends in order is of no use to anybody any more
-}
-
-// Accept gives Raft the next connection of a member of this cluster.
-func (p *peerPort) Accept() (net.Conn, error) {
-	select {
-	case conn := <-p.ready:
-		return conn, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	}
-}
-
-// Dial opens a connection to a member of this cluster; a stranger at that address is an error.
-func (p *peerPort) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	conn, err := net.DialTimeout("tcp", string(address), timeout)
+// dial opens a connection of a kind to the node at an address; one of another cluster there is an error.
+func (p *peerPort) dial(ctx context.Context, address string, kind streamKind) (conn net.Conn, peer member, err error) {
+	conn, err = p.network.Dial(ctx, address)
 	if err != nil {
-		return nil, err
+		return nil, peer, err
 	}
-	if _, err := p.self.greet(conn, streamRaft); err != nil {
-		return nil, errors.Join(fmt.Errorf("handshake with %s: %w", address, err), conn.Close())
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // ends a handshake that hangs
+	peer, err = p.member().greet(conn, kind)
+	if !stop() && err == nil {
+		err = ctx.Err()
 	}
-	return conn, nil
+	if err != nil {
+		return nil, peer, errors.Join(fmt.Errorf("handshake with %s: %w", address, err), conn.Close())
+	}
+	return conn, peer, nil
 }
 
-// Addr is the advertised address.
-func (p *peerPort) Addr() net.Addr { return p.advertise }
-
-// Close ends the port and every connection that came in through it, and waits for the handshakes.
+// Close ends the port and every connection that came in through it, and waits for their handlers.
 func (p *peerPort) Close() error {
 	p.mu.Lock()
 	if p.closed {
@@ -181,4 +195,58 @@ func (c *acceptedConn) Close() error {
 	delete(c.port.conns, c.Conn)
 	c.port.mu.Unlock()
 	return c.Conn.Close()
+}
+
+// raftStreams is the stream layer of Raft's network transport: the port's connections of Raft's kind.
+type raftStreams struct {
+	port  *peerPort
+	ready chan net.Conn // handshake done
+	once  sync.Once
+	done  chan struct{}
+}
+
+var _ raft.StreamLayer = (*raftStreams)(nil)
+
+func newRaftStreams(port *peerPort) *raftStreams {
+	r := &raftStreams{port: port, ready: make(chan net.Conn), done: make(chan struct{})}
+	port.handle(streamRaft, r.give)
+	return r
+}
+
+// give hands a connection to Raft.
+func (r *raftStreams) give(conn net.Conn, _ member) {
+	select {
+	case r.ready <- conn:
+		return
+	case <-r.done:
+	case <-r.port.done:
+	}
+	_ = conn.Close() // nobody waits for it
+}
+
+// Accept gives Raft the next connection of a member of this cluster.
+func (r *raftStreams) Accept() (net.Conn, error) {
+	select {
+	case conn := <-r.ready:
+		return conn, nil
+	case <-r.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Dial opens a connection to a member of this cluster; a stranger at that address is an error.
+func (r *raftStreams) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	conn, _, err := r.port.dial(ctx, string(address), streamRaft)
+	return conn, err
+}
+
+// Addr is the advertised address.
+func (r *raftStreams) Addr() net.Addr { return r.port.advertise }
+
+// Close takes no more connections of Raft's; the port stays.
+func (r *raftStreams) Close() error {
+	r.once.Do(func() { close(r.done) })
+	return nil
 }

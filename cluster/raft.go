@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
-
-	"stampede/storage"
 )
 
 const (
@@ -57,7 +55,7 @@ func raftConfig(cfg Config, id identity) *raft.Config {
 }
 
 // found begins the log of a new cluster with this node as its only member. A crash in the middle is mended by the next start.
-func found(log *storage.Log, id identity, address raft.ServerAddress) error {
+func found(log LogStore, id identity, address raft.ServerAddress) error {
 	first := raft.Log{Index: 1, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(raft.Configuration{
 		Servers: []raft.Server{{Suffrage: raft.Voter, ID: raft.ServerID(id.Node), Address: address}},
 	})}
@@ -73,7 +71,7 @@ func found(log *storage.Log, id identity, address raft.ServerAddress) error {
 // raftParts is what Raft is made of.
 type raftParts struct {
 	config    *raft.Config
-	log       *storage.Log
+	log       LogStore
 	snapshots raft.SnapshotStore
 	transport *safeTransport
 	apply     func([]entry)

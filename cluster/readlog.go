@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 
 	"github.com/hashicorp/raft"
@@ -36,7 +37,7 @@ type LogEntry struct {
 
 // ReadLog folds the log of a node that does not run and calls fn for each event, until it returns an error. It takes the directory's lock.
 func ReadLog(dataDir string, fn func(LogEntry) error) error {
-	lock, log, err := openOffline(dataDir)
+	disk, log, err := openOffline(dataDir)
 	if err != nil {
 		return fmt.Errorf("read log: %w", err)
 	}
@@ -44,26 +45,29 @@ func ReadLog(dataDir string, fn func(LogEntry) error) error {
 	if err = r.run(context.Background(), log, 0, nil); err != nil {
 		err = fmt.Errorf("read log: %w", err)
 	}
-	return errors.Join(err, log.Close(), lock.Release())
+	return errors.Join(err, log.Close(), disk.Close())
 }
 
-// openOffline takes the lock of a data directory that a node has made, and opens its log.
-func openOffline(dataDir string) (*storage.DirLock, *storage.Log, error) {
-	if _, err := readIdentity(dataDir); err != nil {
+// openOffline takes a data directory that a node has made, and opens its log.
+func openOffline(dataDir string) (Disk, LogStore, error) {
+	if _, err := os.Stat(filepath.Join(dataDir, identityName)); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, fmt.Errorf("%s is no data directory: %w", dataDir, err)
 		}
 		return nil, nil, err
 	}
-	lock, err := storage.LockDir(dataDir)
+	disk, err := OpenDir(dataDir)
 	if err != nil {
 		return nil, nil, err
 	}
-	log, err := storage.OpenLog(filepath.Join(dataDir, logDir), storage.LogOptions{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return nil, nil, errors.Join(err, lock.Release())
+	if _, err := readIdentity(disk); err != nil {
+		return nil, nil, errors.Join(err, disk.Close())
 	}
-	return lock, log, nil
+	log, err := disk.OpenLog(storage.LogOptions{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, nil, errors.Join(err, disk.Close())
+	}
+	return disk, log, nil
 }
 
 // replay folds a log from its first entry.
@@ -78,7 +82,7 @@ type replay struct {
 }
 
 // run folds up to, and including, entry last; 0 means all.
-func (r *replay) run(ctx context.Context, log *storage.Log, last uint64, progress func(done, total uint64)) error {
+func (r *replay) run(ctx context.Context, log LogStore, last uint64, progress func(done, total uint64)) error {
 	first, err := log.FirstIndex()
 	if err != nil {
 		return err

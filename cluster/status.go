@@ -50,7 +50,7 @@ type Status struct {
 func (n *Node) Status() Status {
 	sum := n.fold.summary.Load()
 	s := Status{
-		Node: n.id.node, Name: n.name(), Cluster: n.id.Cluster, Incarnation: n.id.Incarnation, Version: n.cfg.Version, FoldVersion: sum.version,
+		Node: n.self.now().node, Name: n.name(), Cluster: n.self.now().Cluster, Incarnation: n.self.now().Incarnation, Version: n.cfg.Version, FoldVersion: sum.version,
 		Role:         "starting",
 		AppliedIndex: n.fold.index.Load(), AppliedSeq: n.Applied(),
 		DigestSeq: broker.Seq(sum.position.Seq), DigestIndex: sum.position.Index, Digest: sum.position.Digest, Chain: sum.position.Chain,
@@ -68,10 +68,10 @@ func (n *Node) Status() Status {
 }
 
 // ID returns the node's id.
-func (n *Node) ID() broker.NodeID { return n.id.node }
+func (n *Node) ID() broker.NodeID { return n.self.now().node }
 
 // Incarnation returns how manieth time this node runs.
-func (n *Node) Incarnation() uint64 { return n.id.Incarnation }
+func (n *Node) Incarnation() uint64 { return n.self.now().Incarnation }
 
 // Ready is closed once the node has folded its own NodeStarted: it has caught up with all that was in the log when it started.
 func (n *Node) Ready() <-chan struct{} { return n.fold.ready }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 
 	"stampede/broker"
 	"stampede/storage"
@@ -56,22 +55,22 @@ func (r *VerifyReport) fault(format string, args ...any) {
 // chain over the entries and every message; then it checks all checksums of the store. It takes the directory's lock. The error says that
 // the check could not be made; what did not agree is in the report.
 func Verify(ctx context.Context, dataDir string, progress func(done, total uint64)) (VerifyReport, error) {
-	lock, log, err := openOffline(dataDir)
+	disk, log, err := openOffline(dataDir)
 	if err != nil {
 		return VerifyReport{}, fmt.Errorf("verify: %w", err)
 	}
-	store, err := storage.Open(filepath.Join(dataDir, stateDir), storage.Options{Logger: slog.New(slog.DiscardHandler)})
+	store, err := disk.OpenStore(storage.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
-		return VerifyReport{}, errors.Join(fmt.Errorf("verify: %w", err), log.Close(), lock.Release())
+		return VerifyReport{}, errors.Join(fmt.Errorf("verify: %w", err), log.Close(), disk.Close())
 	}
 	report, err := verify(ctx, log, store, progress)
 	if err != nil {
 		err = fmt.Errorf("verify: %w", err)
 	}
-	return report, errors.Join(err, store.Close(), log.Close(), lock.Release())
+	return report, errors.Join(err, store.Close(), log.Close(), disk.Close())
 }
 
-func verify(ctx context.Context, log *storage.Log, store *storage.Store, progress func(done, total uint64)) (VerifyReport, error) {
+func verify(ctx context.Context, log LogStore, store StateStore, progress func(done, total uint64)) (VerifyReport, error) {
 	pos := store.Position()
 	report := VerifyReport{Index: pos.Index, Seq: broker.Seq(pos.Seq), DigestOnDisk: pos.Digest, ChainOnDisk: pos.Chain}
 	if err := log.Covers(pos); err != nil {
@@ -117,7 +116,7 @@ func verify(ctx context.Context, log *storage.Log, store *storage.Store, progres
 
 // comparison compares messages of the log with those of the store, some at a time.
 type comparison struct {
-	store  *storage.Store
+	store  StateStore
 	report *VerifyReport
 	seqs   []broker.Seq
 	forms  [][]byte

@@ -38,8 +38,10 @@ func (p *crashPrinter) Outcome(t cluster.Ticket, seq broker.Seq, refusal broker.
 	fmt.Fprintf(p.out, "%s %d %d\n", t.Tag, seq, refusal)
 	<-p.space
 }
-func (p *crashPrinter) Perform(*broker.Effects) {}
-func (p *crashPrinter) Flush()                  { _ = p.out.Flush() } // the parent has gone if this fails
+func (p *crashPrinter) Perform(*broker.Effects)         {}
+func (p *crashPrinter) Flush()                          { _ = p.out.Flush() } // the parent has gone if this fails
+func (p *crashPrinter) Unanswered(cluster.Ticket, bool) {}
+func (p *crashPrinter) Evicted()                        {}
 
 // crashChild runs a node and submits until it is killed.
 func crashChild(dir string) int {

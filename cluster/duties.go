@@ -9,26 +9,6 @@ import (
 	"stampede/broker"
 )
 
-// runLeadership follows the changes of leadership. A leader proposes what waits and what was not answered; entries proposed in vain are met again by the fold, or not at all.
-func (n *Node) runLeadership(ctx context.Context) error {
-	c := n.consensus.Load()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case leads := <-c.leadership():
-			n.logger.Info("leadership changed", "leads", leads, "term", c.standing().term)
-			if !leads {
-				n.proposer.follow()
-				c.resigned()
-				continue
-			}
-			n.proposer.lead()
-			n.proposeLeaderFacts()
-		}
-	}
-}
-
 // proposeLeaderFacts brings into the log what the leader answers for: the limits of its configuration where they differ, and the version of
 // the fold once every node knows it. What is proposed twice because the first was not folded yet changes nothing.
 func (n *Node) proposeLeaderFacts() {
@@ -61,18 +41,24 @@ func (n *Node) proposeOwn(f broker.Fact) {
 	n.propose(entry)
 }
 
-// runTicks lets time pass in the fold when something is due, and asks what became of proposals that take too long.
+// runTicks lets time pass in the fold when something is due, gives silent nodes up, asks what became of proposals that take too long, and
+// tells those who have waited for answerWait that there is no outcome.
 func (n *Node) runTicks(ctx context.Context) error {
 	ticker := time.NewTicker(tickInterval)
 	defer ticker.Stop()
+	var heard silence
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
-		if n.proposer.leads() {
+		n.fold.giveUp()
+		if !n.leads.Load() {
+			heard = silence{}
+		} else {
 			n.proposeLeaderFacts()
+			n.proposeLosses(&heard)
 			if due := broker.Instant(n.fold.due.Load()); due != 0 && n.stamp() >= due {
 				n.proposeOwn(broker.TimeAdvanced{})
 			}

@@ -44,20 +44,26 @@ type envelope struct {
 
 // putEntryHead fills the first entryHeadBytes of entry, whose facts follow them already.
 func putEntryHead(entry []byte, at broker.Instant, e envelope) {
+	putEntryHeader(entry, at)
+	putEnvelopeHead(entry, e)
+}
+
+// putEntryHeader fills the first entryHeaderBytes of entry.
+func putEntryHeader(entry []byte, at broker.Instant) {
 	entry[0] = entryVersion
 	binary.BigEndian.PutUint32(entry[1:], entryEpoch)
 	binary.BigEndian.PutUint32(entry[5:], entryGroup)
-	putEntryStamp(entry, at)
+	binary.BigEndian.PutUint64(entry[entryStampAt:], uint64(at))
+}
+
+// putEnvelopeHead fills in what lies between the header of entry and its facts.
+func putEnvelopeHead(entry []byte, e envelope) {
 	b := entry[entryHeaderBytes:entryHeadBytes]
 	copy(b, e.node[:])
 	binary.BigEndian.PutUint64(b[16:], e.incarnation)
 	binary.BigEndian.PutUint64(b[24:], e.firstN)
 	binary.BigEndian.PutUint32(b[32:], e.count)
 	binary.BigEndian.PutUint32(b[36:], uint32(len(entry)-entryHeadBytes))
-}
-
-func putEntryStamp(entry []byte, at broker.Instant) {
-	binary.BigEndian.PutUint64(entry[entryStampAt:], uint64(at))
 }
 
 // decodeEntryHeader reads the header of an entry and returns the envelopes that follow it.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -15,10 +16,15 @@ import (
 )
 
 // failing is a Performer that panics at a message with the body "boom", and tells outcomes.
-type failing struct{ outcomes chan broker.Seq }
+type failing struct {
+	outcomes chan broker.Seq
+	evicted  chan struct{}
+}
 
 func (f *failing) Outcome(_ Ticket, seq broker.Seq, _ broker.Refusal) { f.outcomes <- seq }
 func (f *failing) Flush()                                             {}
+func (f *failing) Unanswered(Ticket, bool)                            {}
+func (f *failing) Evicted()                                           { f.evicted <- struct{}{} }
 func (f *failing) Perform(fx *broker.Effects) {
 	for _, e := range fx.List {
 		if e.Message != nil && string(e.Message.Body) == "boom" {
@@ -56,7 +62,7 @@ func (b *syncBuffer) String() string {
 
 func runFailing(t *testing.T, cfg Config) *failingNode {
 	t.Helper()
-	f := &failingNode{failing: &failing{outcomes: make(chan broker.Seq, 100)}, log: &syncBuffer{}, fatals: make(chan error, 1), result: make(chan error, 1)}
+	f := &failingNode{failing: &failing{outcomes: make(chan broker.Seq, 100), evicted: make(chan struct{}, 1)}, log: &syncBuffer{}, fatals: make(chan error, 1), result: make(chan error, 1)}
 	cfg.Addr = ""
 	cfg.Fatal = func(err error) { f.fatals <- err }
 	node, err := Open(cfg, slog.New(slog.NewTextHandler(f.log, nil)))
@@ -81,6 +87,22 @@ func (f *failingNode) send(t *testing.T, body string) {
 	facts := broker.AppendFact(nil, broker.MessageSent{Message: &broker.Message{Kind: broker.KindTopic, Dest: "/topic/x", Body: []byte(body)}})
 	if err := f.Submit(context.Background(), facts, make([]Ticket, 1)); err != nil {
 		t.Fatalf("submit %s: %v", body, err)
+	}
+}
+
+// sendWhenTaken sends once a new incarnation has begun.
+func (f *failingNode) sendWhenTaken(t *testing.T, body string) {
+	t.Helper()
+	facts := broker.AppendFact(nil, broker.MessageSent{Message: &broker.Message{Kind: broker.KindTopic, Dest: "/topic/x", Body: []byte(body)}})
+	for {
+		err := f.Submit(context.Background(), facts, make([]Ticket, 1))
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, ErrEvicted) {
+			t.Fatalf("submit %s: %v", body, err)
+		}
+		runtime.Gosched()
 	}
 }
 
@@ -214,12 +236,34 @@ func TestFoundingGoesOnAfterACrash(t *testing.T) {
 	}
 }
 
-// A cluster that gave this incarnation up may not be served on.
-func TestDeclaredLostStopsTheNode(t *testing.T) {
+// A node that the cluster gave up tells so, and goes on as a new incarnation of itself.
+func TestNodeThatWasGivenUpBeginsAnew(t *testing.T) {
 	f := runFailing(t, dirConfig(t))
-	f.proposeOwn(broker.NodeLost{Node: f.ID(), Incarnation: f.Incarnation()})
-	if err := f.awaitEnd(t); !errors.Is(err, ErrDeclaredLost) {
-		t.Errorf("run = %v, want %v", err, ErrDeclaredLost)
+	before := f.Incarnation()
+	f.proposeOwn(broker.NodeLost{Node: f.ID(), Incarnation: before})
+	<-f.failing.evicted
+	for f.Incarnation() == before { // begun by another goroutine, after the disk has it
+		runtime.Gosched()
+	}
+	if got := f.Incarnation(); got != before+1 {
+		t.Errorf("incarnation = %d, want %d", got, before+1)
+	}
+	if err := f.SubmitAs(context.Background(), before, []byte{0}, make([]Ticket, 1)); !errors.Is(err, ErrEvicted) {
+		t.Errorf("submit for the ended incarnation = %v, want %v", err, ErrEvicted)
+	}
+	f.sendWhenTaken(t, "fine")
+	<-f.outcomes
+	f.cancel()
+	if err := f.awaitEnd(t); err != nil {
+		t.Errorf("run = %v, want nil", err)
+	}
+	again := runFailing(t, f.cfg)
+	if got := again.Incarnation(); got != before+2 {
+		t.Errorf("incarnation after a restart = %d, want %d", got, before+2)
+	}
+	again.cancel()
+	if err := again.awaitEnd(t); err != nil {
+		t.Errorf("run = %v, want nil", err)
 	}
 }
 
@@ -229,7 +273,7 @@ func TestRepeatAfterLostLeadershipTakesEffectOnce(t *testing.T) {
 	for i := range 50 {
 		f.send(t, "x")
 		if i%10 == 5 {
-			f.proposer.lead() // proposes all again that the fold has not answered
+			f.proposer.connect(ownRoute{f.Node}) // proposes all again that the fold has not answered
 		}
 	}
 	last := broker.Seq(0)

@@ -20,9 +20,6 @@ const (
 	streamsForgottenMax = 4096      // streams that may have left the state before they leave memory
 )
 
-// ErrDeclaredLost says that the cluster gave this incarnation of the node up: it must start anew.
-var ErrDeclaredLost = errors.New("cluster declared this node lost")
-
 // errNodeRefused says that the state does not take this node.
 var errNodeRefused = errors.New("start of this node was refused")
 
@@ -55,7 +52,7 @@ type stateStore interface {
 // Goroutines: none of its own. apply is called by the consensus on one goroutine; that, a position taken and an Inspect exclude one another by mu.
 type fold struct {
 	node        broker.NodeID
-	incarnation uint64
+	incarnation atomic.Uint64 // changed under mu
 	logger      *slog.Logger
 	store       stateStore
 	ring        *ring
@@ -64,6 +61,7 @@ type fold struct {
 	fail        func(error)   // stops the node
 	dirty       chan struct{} // of capacity 1: there is something to take a position of
 	ready       chan struct{} // closed once the own first fact was folded
+	evicted     chan struct{} // of capacity 1: this incarnation has ended, another has to begin
 
 	applied atomic.Uint64 // Seq up to which all is folded, its messages readable
 	index   atomic.Uint64 // of the last entry folded
@@ -95,11 +93,12 @@ type summary struct {
 
 func newFold(id identity, state *broker.State, pos storage.Position, store stateStore, ring *ring, p *proposer, logger *slog.Logger, fail func(error)) *fold {
 	f := &fold{
-		node: id.node, incarnation: id.Incarnation, logger: logger, store: store, ring: ring, streams: newStreams(), proposer: p, fail: fail,
-		dirty: make(chan struct{}, 1), ready: make(chan struct{}),
+		node: id.node, logger: logger, store: store, ring: ring, streams: newStreams(), proposer: p, fail: fail,
+		dirty: make(chan struct{}, 1), ready: make(chan struct{}), evicted: make(chan struct{}, 1),
 		state: state, chain: newChain(pos.Chain), term: pos.Term, config: pos.Config, configIndex: pos.ConfigIndex,
 		performer: noPerformer{},
 	}
+	f.incarnation.Store(id.Incarnation)
 	f.index.Store(pos.Index)
 	f.streams.fill(state)
 	f.publishLocked()
@@ -112,6 +111,8 @@ type noPerformer struct{}
 
 func (noPerformer) Outcome(Ticket, broker.Seq, broker.Refusal) {}
 func (noPerformer) Perform(*broker.Effects)                    {}
+func (noPerformer) Unanswered(Ticket, bool)                    {}
+func (noPerformer) Evicted()                                   {}
 func (noPerformer) Flush()                                     {}
 
 // perform sets who performs the effects.
@@ -150,7 +151,6 @@ func (f *fold) apply(entries []entry) {
 
 // tellCommitted lets the proposer go on before the entries are folded.
 func (f *fold) tellCommitted(entries []entry) {
-	var lastN uint64
 	for i := range entries {
 		if entries[i].kind != entryFacts {
 			continue
@@ -159,17 +159,16 @@ func (f *fold) tellCommitted(entries []entry) {
 		for err == nil && len(rest) > 0 {
 			var e envelope
 			e, rest, err = decodeEnvelope(rest)
-			if err == nil && f.isOwn(e) && e.count > 0 {
-				lastN = e.firstN + uint64(e.count) - 1
+			if err == nil && f.isOwn(e) {
+				f.proposer.sawCommitted(e.firstN)
 			}
 		}
 	}
-	if lastN > 0 {
-		f.proposer.sawCommitted(lastN)
-	}
 }
 
-func (f *fold) isOwn(e envelope) bool { return e.node == f.node && e.incarnation == f.incarnation }
+func (f *fold) isOwn(e envelope) bool {
+	return e.node == f.node && e.incarnation == f.incarnation.Load()
+}
 
 // rescue turns a panic of the fold into the end of the node: its state cannot be trusted any more, and what is on disk is from before.
 func (f *fold) rescue() {
@@ -265,17 +264,17 @@ func (f *fold) applyEvent() {
 		case broker.EffectStored:
 			f.keep(e)
 		case broker.EffectNodeLost:
-			if e.Node == f.node && e.Incarnation == f.incarnation {
-				f.fail(ErrDeclaredLost)
+			if e.Node == f.node && e.Incarnation == f.incarnation.Load() {
+				f.evictLocked()
 			}
 		}
 	}
 	f.applied.Store(uint64(f.state.Next() - 1))
 }
 
-// follow goes live with the own first fact.
+// follow goes live with the own first fact, and stays so: of later incarnations it has only to be taken.
 func (f *fold) follow(fact broker.Fact) {
-	if _, ok := fact.(broker.NodeStarted); !ok || f.live {
+	if _, ok := fact.(broker.NodeStarted); !ok {
 		return
 	}
 	if refusal := f.fx.Refused(); refusal != broker.RefusedNone {

@@ -30,9 +30,12 @@ type Ticket struct {
 	Tag   string
 	Kind  uint8
 	Aux   uint64
+	// Lasting says that the fact stays in line however long there is no leader, since it tells what has happened: the end of a session, say.
+	// Others leave after answerWait, and were then never submitted.
+	Lasting bool
 }
 
-// Performer performs what the fold decides, for the sessions of this node. All calls come from the goroutine of the fold and must not block.
+// Performer performs what the fold decides, for the sessions of this node. All calls come one at a time, under the lock of the fold, and must not block.
 // They may use Submit only with a context that has ended or ends soon, since the fold is what makes room, and may not use Inspect, which
 // waits for the fold; everything that reads is allowed. Calls begin with the node's own NodeStarted; what the log held before that is
 // folded in silence.
@@ -43,12 +46,18 @@ type Performer interface {
 	Perform(fx *broker.Effects)
 	// Flush ends a batch of entries.
 	Flush()
+	// Unanswered tells, instead of Outcome, that the outcome of an own fact will not be known: if it is in doubt it may be in the log, or come
+	// into it; otherwise it is not and will not be.
+	Unanswered(t Ticket, inDoubt bool)
+	// Evicted tells that the incarnation under which this node's sessions were opened has ended: the cluster gave it up, or the node took over
+	// a state that it did not fold itself. They must be closed. Incarnation changes when the next one begins; until then Submit refuses.
+	Evicted()
 }
 
 // Node is one member of a cluster.
 //
-// Goroutines, all from Run: runDelays (proposer), runLeadership, runTicks, runAnswers, runPositions, awaitFailure, the store's flusher, and
-// those of Raft and its transport.
+// Goroutines, all from Run: runDelays (proposer), runRoute, runTicks, runAnswers, runRebirth, runPositions, awaitEnd, the store's flusher, the
+// streams of submissions, and those of Raft and its transport.
 type Node struct {
 	cfg    Config
 	self   identities
@@ -65,6 +74,8 @@ type Node struct {
 	ring     *ring
 
 	consensus atomic.Pointer[consensus] // set by Run
+	leads     atomic.Bool
+	forwards  forwards
 	running   atomic.Bool
 	closed    atomic.Bool
 	answers   chan outcome // of capacity 1: a proposal that should long have been committed
@@ -152,11 +163,9 @@ func (n *Node) restore() error {
 	n.ring = newRing(n.cfg.RingEventsMax, n.cfg.RingBytesMax, state.Next())
 	n.proposer = newProposer(n.cfg, *n.self.now())
 	n.fold = newFold(*n.self.now(), state, n.store.Position(), n.store, n.ring, n.proposer, n.logger, n.fail)
-	n.proposer.propose = n.propose
-	n.proposer.stamp = n.stamp
 	n.proposer.uptime = n.uptime
 	n.proposer.mayPropose = func() bool { return !n.store.Full() }
-	n.proposer.announce(broker.AppendFact(nil, broker.NodeStarted{Name: n.name(), Version: broker.FoldVersion}))
+	n.proposer.announce(n.firstFact())
 	return nil
 }
 
@@ -250,6 +259,9 @@ func (n *Node) takePart(ctx context.Context) error {
 		return err
 	}
 	n.consensus.Store(&consensus{replicator})
+	if n.port != nil {
+		n.port.handle(streamForward, n.takeForward)
+	}
 	if err := replicator.campaign(); err != nil {
 		return err
 	}
@@ -258,7 +270,8 @@ func (n *Node) takePart(ctx context.Context) error {
 	defer stopDuties()
 	duties.Go(func() error { return n.awaitEnd(dutiesCtx, stopDuties) })
 	duties.Go(func() error { return n.proposer.runDelays(drained) })
-	duties.Go(func() error { return n.runLeadership(drained) })
+	duties.Go(func() error { return n.runRoute(drained) })
+	duties.Go(func() error { return n.runRebirth(drained) })
 	duties.Go(func() error { return n.runTicks(drained) })
 	duties.Go(func() error { return n.runAnswers(drained) })
 	duties.Go(func() error { return n.runPositions(drained) })

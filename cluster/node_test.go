@@ -88,6 +88,9 @@ func (r *recorder) Perform(fx *broker.Effects) {
 	}
 }
 
+func (r *recorder) Unanswered(cluster.Ticket, bool) {}
+func (r *recorder) Evicted()                        {}
+
 func (r *recorder) Flush() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

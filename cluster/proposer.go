@@ -16,6 +16,10 @@ import (
 
 // Refusals of a submission.
 var (
+	// ErrNoQuorum says that no leader is known and that as much as may wait for one does already: nothing was taken.
+	ErrNoQuorum = errors.New("no leader, and too much waits for one")
+	// ErrEvicted says that the incarnation under which the submission was made has ended: nothing was taken.
+	ErrEvicted = errors.New("incarnation of this node has ended")
 	// ErrStopped says that the node has stopped: what waits without outcome may or may not be in the log.
 	ErrStopped = errors.New("node stopped")
 	// ErrTooLarge says that one submission is larger than an entry of the log may be.
@@ -28,19 +32,22 @@ const (
 	batchesIdleMax  = 64              // ticket lists kept for reuse; more are left to the collector
 	ticketsIdleMax  = 8192            // a longer list is not kept: a rare burst must not hold memory for ever
 	proposalOldTime = time.Second / 4 // an entry that is not committed after this is asked what became of it
+	batchAgeMax     = time.Second / 2 // between the first and the last fact of a batch that gathers without a route
 )
 
 // batch is one Raft entry in the making, and on its way: the facts, and the tickets that wait for their outcomes.
 type batch struct {
-	entry    []byte // entryHeadBytes to be filled, then the facts; not changed any more once proposed
-	tickets  []Ticket
-	firstN   uint64
-	count    uint32
-	pending  int64 // bytes to give back to the pending limit when it was folded
-	silent   bool  // the node's own fact: nobody waits for its outcome
-	proposed time.Duration
-	outcome  outcome
-	asked    bool // somebody waits for outcome
+	entry   []byte // entryHeadBytes to be filled, then the facts; not changed any more once it was carried
+	tickets []Ticket
+	firstN  uint64
+	count   uint32
+	pending int64 // bytes to give back to the pending limit when it was folded
+	silent  bool  // nobody waits for an outcome: the node's own fact, or all were told that it is in doubt
+	begun   time.Duration
+	sent    time.Duration
+	carried bool    // a route has had it, so that it may be in the log
+	outcome outcome // nil where the route tells of a loss by its own end
+	asked   bool    // somebody waits for outcome
 }
 
 func (b *batch) lastN() uint64 { return b.firstN + uint64(b.count) - 1 }
@@ -48,10 +55,18 @@ func (b *batch) lastN() uint64 { return b.firstN + uint64(b.count) - 1 }
 // outcome is what became of one proposal: nil once it was committed and folded, else the reason why that is not known.
 type outcome interface{ Error() error }
 
-// proposer gathers submissions and proposes them. Nothing waits for a timer while nothing is on its way: the submission itself proposes.
-// While an entry is on its way facts gather, until it is committed (the fold's goroutine then proposes what has gathered), they fill an
-// entry, or delayMax has passed. A proposal leaves unfolded only when the fold has met its facts in the log; after a change of
-// leadership what is left is proposed again, in order, and the fold drops what it had already seen.
+// route takes this node's batches to the leader: into its own Raft, or over a stream.
+type route interface {
+	// carry takes an entry whose envelope is filled in, and not its header; they arrive in the order of the calls, or not at all and none
+	// of those after it. It must not block for the disk or the network, and may change the header only. The outcome may be nil: then the end of the route tells
+	// that something was lost.
+	carry(entry []byte) outcome
+}
+
+// proposer gathers submissions and gives them to the route. Nothing waits for a timer while nothing is on its way: the submission itself
+// is carried. While an entry is on its way facts gather, until this node learns that it is committed (the fold's goroutine then sends what has
+// gathered), they fill an entry, or delayMax has passed. A batch leaves unfolded only when the fold has met its facts in the log; on a new route
+// what is left is carried again, in order, and the fold drops what it had already seen.
 //
 // Goroutines: none of its own; Node runs runDelays.
 type proposer struct {
@@ -61,8 +76,6 @@ type proposer struct {
 	pendingMax    int64
 	node          broker.NodeID
 	incarnation   uint64
-	propose       func(entry []byte) outcome // hands an entry to Raft; must not block for the disk
-	stamp         func() broker.Instant
 	uptime        func() time.Duration
 	mayPropose    func() bool // false while the store has too much to write
 
@@ -74,8 +87,9 @@ type proposer struct {
 	committed int        // how many of unfolded
 	idle      []*batch   // for reuse
 	nextN     uint64
-	sizeHint  int // of the entry before: the next one will be like it
-	leading   bool
+	sizeHint  int           // of the entry before: the next one will be like it
+	route     route         // nil while no leader is known
+	evicted   bool          // the incarnation has ended and the next one has not begun: nothing is taken
 	draining  bool          // nothing more is taken
 	drained   chan struct{} // closed when draining and all is folded
 	stopped   bool          // nothing more is proposed
@@ -97,6 +111,10 @@ func newProposer(cfg Config, id identity) *proposer {
 func (p *proposer) announce(facts []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.announceLocked(facts)
+}
+
+func (p *proposer) announceLocked(facts []byte) {
 	b := p.newBatchLocked(len(facts))
 	b.silent, b.count = true, 1
 	b.entry = append(b.entry, facts...)
@@ -104,25 +122,23 @@ func (p *proposer) announce(facts []byte) {
 	p.open = append(p.open, b)
 }
 
-// submit takes facts and their tickets, one each, and copies both. It blocks while too much waits for its outcome.
-func (p *proposer) submit(ctx context.Context, facts []byte, tickets []Ticket) error {
+// submit takes facts and their tickets, one each, and copies both. It blocks while too much waits for its outcome and a leader is known.
+func (p *proposer) submit(ctx context.Context, incarnation uint64, facts []byte, tickets []Ticket) error {
 	if len(tickets) == 0 {
 		return nil
 	}
 	if len(facts) > entryBytesMax-entryHeadBytes {
 		return fmt.Errorf("%w: %d bytes", ErrTooLarge, len(facts))
 	}
-	weight := min(int64(len(facts)), p.pendingMax) // one that is larger than the limit goes alone
-	if !p.pending.TryAcquire(weight) {
-		if err := p.pending.Acquire(ctx, weight); err != nil {
-			return fmt.Errorf("wait for earlier commands: %w", err)
-		}
+	weight, err := p.acquire(ctx, len(facts), tickets)
+	if err != nil {
+		return err
 	}
 	p.mu.Lock()
-	if p.draining || p.stopped {
+	if err := p.refusalLocked(incarnation); err != nil {
 		p.mu.Unlock()
 		p.pending.Release(weight)
-		return ErrStopped
+		return err
 	}
 	b := p.openBatchLocked(len(facts))
 	b.entry = append(b.entry, facts...)
@@ -135,11 +151,46 @@ func (p *proposer) submit(ctx context.Context, facts []byte, tickets []Ticket) e
 	return nil
 }
 
-// openBatchLocked returns the batch that takes the next facts.
+// acquire counts a submission among what waits. Lasting facts are taken in any case: they are few, and what they tell has happened.
+func (p *proposer) acquire(ctx context.Context, bytes int, tickets []Ticket) (weight int64, err error) {
+	weight = min(int64(bytes), p.pendingMax) // one that is larger than the limit goes alone
+	if p.pending.TryAcquire(weight) {
+		return weight, nil
+	}
+	for i := range tickets {
+		if tickets[i].Lasting {
+			return 0, nil
+		}
+	}
+	p.mu.Lock()
+	stuck := p.route == nil && !p.stopped
+	p.mu.Unlock()
+	if stuck {
+		return 0, ErrNoQuorum
+	}
+	if err := p.pending.Acquire(ctx, weight); err != nil {
+		return 0, fmt.Errorf("wait for earlier commands: %w", err)
+	}
+	return weight, nil
+}
+
+// refusalLocked says why nothing may be submitted for an incarnation.
+func (p *proposer) refusalLocked(incarnation uint64) error {
+	switch {
+	case p.draining || p.stopped:
+		return ErrStopped
+	case p.evicted || incarnation != p.incarnation:
+		return ErrEvicted
+	}
+	return nil
+}
+
+// openBatchLocked returns the batch that takes the next facts. Without a route a batch is closed after a while, so that its facts are of an age.
 func (p *proposer) openBatchLocked(bytes int) *batch {
 	if n := len(p.open); n > 0 {
 		b := p.open[n-1]
-		if !b.silent && len(b.entry)-entryHeadBytes+bytes <= p.batchBytesMax {
+		old := p.route == nil && p.uptime()-b.begun > batchAgeMax
+		if !b.silent && !old && len(b.entry)-entryHeadBytes+bytes <= p.batchBytesMax {
 			return b
 		}
 	}
@@ -164,13 +215,13 @@ func (p *proposer) newBatchLocked(bytes int) *batch {
 		bytes = max(bytes, p.sizeHint)
 	}
 	b.entry = make([]byte, entryHeadBytes, entryHeadBytes+bytes)
-	b.firstN = p.nextN
+	b.firstN, b.begun = p.nextN, p.uptime()
 	return b
 }
 
-// proposeLocked proposes what may go: all that fits when nothing is on its way or force is set, else only full batches.
+// proposeLocked sends what may go: all that fits when nothing is on its way or force is set, else only full batches.
 func (p *proposer) proposeLocked(force bool) {
-	for p.leading && !p.stopped && len(p.open) > 0 {
+	for p.route != nil && !p.stopped && len(p.open) > 0 {
 		onTheWay := p.onTheWayLocked()
 		full := len(p.open) > 1
 		if onTheWay >= p.inFlightMax || (onTheWay > 0 && !full && !force) {
@@ -189,32 +240,32 @@ func (p *proposer) proposeLocked(force bool) {
 	}
 }
 
-// sendLocked stamps a batch and hands it to Raft.
+// sendLocked fills in a batch's envelope and gives it to the route.
 func (p *proposer) sendLocked(b *batch) {
-	if b.outcome != nil || cap(b.entry)-len(b.entry) > len(b.entry)/4+entrySlackMax {
-		b.entry = append(make([]byte, 0, len(b.entry)), b.entry...) // Raft still holds the bytes of the first proposal; the ring would hold the unused ones
+	if b.carried || cap(b.entry)-len(b.entry) > len(b.entry)/4+entrySlackMax {
+		b.entry = append(make([]byte, 0, len(b.entry)), b.entry...) // the route before may hold its bytes still; the ring would hold the unused ones
 	}
-	putEntryHead(b.entry, p.stamp(), envelope{node: p.node, incarnation: p.incarnation, firstN: b.firstN, count: b.count})
+	putEnvelopeHead(b.entry, envelope{node: p.node, incarnation: p.incarnation, firstN: b.firstN, count: b.count})
 	p.sizeHint = min(max(len(b.entry)+len(b.entry)/4, batchBytesMin), p.batchBytesMax)
-	b.proposed = p.uptime()
-	b.asked = false
-	b.outcome = p.propose(b.entry)
+	b.sent = p.uptime()
+	b.asked, b.carried = false, true
+	b.outcome = p.route.carry(b.entry)
 }
 
-// lead says that this node leads from now on: all that the fold has not answered is proposed again, in order.
-func (p *proposer) lead() {
+// connect gives the proposer a way to the leader: all that is not known to be in the log is carried again, in order.
+func (p *proposer) connect(r route) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.leading = true
+	p.route = r
 	p.resendLocked()
 	p.proposeLocked(false)
 }
 
-// follow says that this node does not lead any more: what waits goes on waiting.
-func (p *proposer) follow() {
+// disconnect takes the way to the leader away: what waits goes on waiting.
+func (p *proposer) disconnect() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.leading = false
+	p.route = nil
 }
 
 func (p *proposer) resend() {
@@ -224,7 +275,7 @@ func (p *proposer) resend() {
 }
 
 func (p *proposer) resendLocked() {
-	if !p.leading || p.stopped {
+	if p.route == nil || p.stopped {
 		return
 	}
 	for _, b := range p.unfolded[p.committed:] {
@@ -232,14 +283,15 @@ func (p *proposer) resendLocked() {
 	}
 }
 
-// sawCommitted says that all own facts up to lastN are in the log. It is called before they are folded: what has gathered meanwhile goes to the disk while the fold works.
-func (p *proposer) sawCommitted(lastN uint64) {
+// sawCommitted says that the own facts firstN to lastN came next in the log. It is called before they are folded: what has gathered
+// meanwhile goes to the disk while the fold works. A repeat, and what came too early, is not what comes next: the fold will drop it.
+func (p *proposer) sawCommitted(firstN uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.committed < len(p.unfolded) && p.unfolded[p.committed].lastN() <= lastN {
+	if p.committed < len(p.unfolded) && p.unfolded[p.committed].firstN == firstN {
 		p.committed++
+		p.proposeLocked(false)
 	}
-	p.proposeLocked(false)
 }
 
 // awaited returns the oldest batch without outcome, nil when there is none. The fold's goroutine alone takes batches away, so it may read the batch without the lock.
@@ -272,29 +324,22 @@ func (p *proposer) folded(b *batch) {
 	}
 }
 
-// leads says whether this node may propose.
-func (p *proposer) leads() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.leading
-}
-
 // oldest returns the oldest proposal that should long have been committed and that nobody has asked yet.
 func (p *proposer) oldest() outcome {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.committed >= len(p.unfolded) || !p.leading || p.stopped {
+	if p.committed >= len(p.unfolded) || p.stopped {
 		return nil
 	}
 	b := p.unfolded[p.committed]
-	if b.asked || p.uptime()-b.proposed < proposalOldTime {
+	if b.outcome == nil || b.asked || p.uptime()-b.sent < proposalOldTime {
 		return nil
 	}
 	b.asked = true
 	return b.outcome
 }
 
-// waiting is how many bytes wait for their outcome, and how many entries are on their way.
+// waiting is how many entries are on their way, and how many commands wait for their outcome.
 func (p *proposer) waiting() (entries int, commands uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

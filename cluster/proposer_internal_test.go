@@ -34,26 +34,31 @@ func newHandLog(change func(*Config)) *handLog {
 	}
 	start := time.Now()
 	l := &handLog{proposer: newProposer(cfg, identity{node: nodeID(1), Incarnation: 1})}
-	l.proposer.propose = func(entry []byte) outcome {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.entries = append(l.entries, append([]byte(nil), entry...))
-		fate := make(handOutcome, 1)
-		l.fates = append(l.fates, fate)
-		return fate
-	}
-	l.proposer.stamp = func() broker.Instant { l.at++; return l.at }
 	l.proposer.uptime = func() time.Duration { return time.Since(start) }
 	l.proposer.mayPropose = func() bool { return true }
 	return l
 }
+
+// carry implements route.
+func (l *handLog) carry(entry []byte) outcome {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.at++
+	putEntryHeader(entry, l.at)
+	l.entries = append(l.entries, append([]byte(nil), entry...))
+	fate := make(handOutcome, 1)
+	l.fates = append(l.fates, fate)
+	return fate
+}
+
+func (l *handLog) lead() { l.connect(l) }
 
 // put submits one fact of a few bytes, or of size bytes.
 func (l *handLog) put(t *testing.T, n, size int) {
 	t.Helper()
 	facts := make([]byte, max(size, 8))
 	binary.BigEndian.PutUint64(facts, uint64(n))
-	if err := l.submit(context.Background(), facts, []Ticket{{Tag: fmt.Sprint(n)}}); err != nil {
+	if err := l.submit(context.Background(), 1, facts, []Ticket{{Tag: fmt.Sprint(n)}}); err != nil {
 		t.Fatalf("submit %d: %v", n, err)
 	}
 }
@@ -80,7 +85,7 @@ func (l *handLog) proposals(t *testing.T) (got []string) {
 // commit commits and folds the oldest batch.
 func (l *handLog) commit() {
 	b := l.awaited()
-	l.sawCommitted(b.lastN())
+	l.sawCommitted(b.firstN)
 	l.folded(b)
 }
 
@@ -152,7 +157,7 @@ func TestProposer(t *testing.T) {
 		l.put(t, 2, 0)
 		l.sawCommitted(1)
 		wantProposals(t, l, "1+1", "2+1")
-		l.follow()
+		l.disconnect()
 		l.put(t, 3, 0)
 		wantProposals(t, l, "1+1", "2+1")
 		l.lead()
@@ -261,7 +266,7 @@ func TestProposerBackPressure(t *testing.T) {
 			l.put(t, 1, 100)
 			ctx, cancel := context.WithCancel(context.Background())
 			results := make(chan error, 3)
-			wait := func(ctx context.Context) { results <- l.submit(ctx, make([]byte, 50), make([]Ticket, 1)) }
+			wait := func(ctx context.Context) { results <- l.submit(ctx, 1, make([]byte, 50), make([]Ticket, 1)) }
 			go wait(ctx)
 			synctest.Wait()
 			cancel()
@@ -283,7 +288,7 @@ func TestProposerBackPressure(t *testing.T) {
 
 	t.Run("refuses what no entry can hold", func(t *testing.T) {
 		l := newHandLog(nil)
-		err := l.submit(context.Background(), make([]byte, entryBytesMax), make([]Ticket, 1))
+		err := l.submit(context.Background(), 1, make([]byte, entryBytesMax), make([]Ticket, 1))
 		if !errors.Is(err, ErrTooLarge) {
 			t.Errorf("submit = %v, want %v", err, ErrTooLarge)
 		}
@@ -295,7 +300,7 @@ func TestProposerBackPressure(t *testing.T) {
 		l.put(t, 1, 0)
 		l.put(t, 2, 0)
 		drained := l.drain()
-		if err := l.submit(context.Background(), make([]byte, 8), make([]Ticket, 1)); !errors.Is(err, ErrStopped) {
+		if err := l.submit(context.Background(), 1, make([]byte, 8), make([]Ticket, 1)); !errors.Is(err, ErrStopped) {
 			t.Errorf("submit = %v, want %v", err, ErrStopped)
 		}
 		wantProposals(t, l, "1+1", "2+1")
@@ -320,7 +325,7 @@ func TestSubmitAllocatesNothingPerCommand(t *testing.T) {
 		l.put(t, 1, 128)
 	}
 	allocs := testing.AllocsPerRun(1000, func() {
-		if err := l.submit(context.Background(), facts, tickets); err != nil {
+		if err := l.submit(context.Background(), 1, facts, tickets); err != nil {
 			t.Fatal(err)
 		}
 	})

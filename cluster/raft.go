@@ -31,6 +31,7 @@ type raftReplicator struct {
 	raft      *raft.Raft
 	transport *safeTransport
 	self      raft.ServerID
+	changed   chan struct{} // of capacity 1
 }
 
 var _ replicator = (*raftReplicator)(nil)
@@ -86,8 +87,27 @@ func startRaft(parts raftParts) (*raftReplicator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start raft: %w", err)
 	}
-	return &raftReplicator{raft: r, transport: parts.transport, self: parts.config.LocalID}, nil
+	replicator := &raftReplicator{raft: r, transport: parts.transport, self: parts.config.LocalID, changed: make(chan struct{}, 1)}
+	r.RegisterObserver(raft.NewObserver(nil, false, replicator.observe))
+	return replicator, nil
 }
+
+// observe notes changes of the leader. Raft calls it as a filter; it lets nothing through, since nobody needs the observation itself.
+func (r *raftReplicator) observe(o *raft.Observation) bool {
+	if _, ok := o.Data.(raft.LeaderObservation); ok {
+		select {
+		case r.changed <- struct{}{}:
+		default: // one is told already
+		}
+	}
+	return false
+}
+
+func (r *raftReplicator) changes() <-chan struct{} { return r.changed }
+
+func (r *raftReplicator) answers(node string) uint64 { return r.transport.answers(raft.ServerID(node)) }
+
+func (r *raftReplicator) transfer() outcome { return r.raft.LeadershipTransfer() }
 
 func (r *raftReplicator) propose(entry []byte) outcome {
 	return r.raft.ApplyLog(raft.Log{Data: entry}, 0)

@@ -49,7 +49,7 @@ func ReadLog(dataDir string, fn func(LogEntry) error) error {
 }
 
 // openOffline takes a data directory that a node has made, and opens its log.
-func openOffline(dataDir string) (Disk, LogStore, error) {
+func openOffline(dataDir string) (*DirDisk, LogStore, error) {
 	if _, err := os.Stat(filepath.Join(dataDir, identityName)); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, fmt.Errorf("%s is no data directory: %w", dataDir, err)
@@ -63,6 +63,11 @@ func openOffline(dataDir string) (Disk, LogStore, error) {
 	if _, err := readIdentity(disk); err != nil {
 		return nil, nil, errors.Join(err, disk.Close())
 	}
+	return openOfflineLog(disk)
+}
+
+// openOfflineLog opens the log of a directory that is taken; its error gives the directory back.
+func openOfflineLog(disk *DirDisk) (*DirDisk, LogStore, error) {
 	log, err := disk.OpenLog(storage.LogOptions{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, nil, errors.Join(err, disk.Close())

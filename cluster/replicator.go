@@ -9,6 +9,12 @@ type replicator interface {
 	propose(entry []byte) outcome
 	// leadership tells each change: true when this node begins to lead, false when it ends. Only the last one is kept for a slow reader.
 	leadership() <-chan bool
+	// changes tells that another node may lead now, or none. One token stands for any number of changes.
+	changes() <-chan struct{}
+	// answers is how many calls of this leader a member has answered; it only rises while this node leads.
+	answers(node string) uint64
+	// transfer asks for the leadership to be handed to another voter.
+	transfer() outcome
 	// campaign makes this node stand for election at once if it is the only voter; otherwise it does nothing.
 	campaign() error
 	// applied says that the fold has come to index.

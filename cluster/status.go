@@ -80,10 +80,16 @@ func (n *Node) Ready() <-chan struct{} { return n.fold.ready }
 func (n *Node) Done() <-chan struct{} { return n.ended }
 
 // Submit takes encoded facts, as many as tickets and in their order, and copies both. Outcomes come to the Performer in the order of
-// submission. It blocks while more than PendingBytesMax wait for theirs, until ctx ends. A nil error says that the facts will be proposed,
-// nothing more; ErrStopped that they were not taken.
+// submission. It blocks while more than PendingBytesMax wait for theirs, until ctx ends; if no leader is known it is ErrNoQuorum instead, but for
+// submissions with a lasting fact. A nil error says that the facts will be proposed, unless no leader is found for answerWait, nothing more;
+// ErrStopped and ErrEvicted that they were not taken.
 func (n *Node) Submit(ctx context.Context, facts []byte, tickets []Ticket) error {
-	return n.proposer.submit(ctx, facts, tickets)
+	return n.SubmitAs(ctx, n.Incarnation(), facts, tickets)
+}
+
+// SubmitAs is Submit for what belongs to an incarnation of this node; ErrEvicted says that it has ended.
+func (n *Node) SubmitAs(ctx context.Context, incarnation uint64, facts []byte, tickets []Ticket) error {
+	return n.proposer.submit(ctx, incarnation, facts, tickets)
 }
 
 // Inspect runs fn on the state between two batches of entries; while it runs, nothing is folded. fn must not keep the state.

@@ -22,6 +22,8 @@ type counter struct {
 func (c *counter) Outcome(cluster.Ticket, broker.Seq, broker.Refusal) { c.done.Add(1); <-c.space }
 func (c *counter) Perform(*broker.Effects)                            {}
 func (c *counter) Flush()                                             {}
+func (c *counter) Unanswered(cluster.Ticket, bool)                    {}
+func (c *counter) Evicted()                                           {}
 
 // BenchmarkSubmit measures Submit -> fsync -> Outcome, one message a submission, with a window of submissions without outcome.
 func BenchmarkSubmit(b *testing.B) {

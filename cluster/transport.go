@@ -47,6 +47,7 @@ type safeTransport struct {
 	closed  bool
 	applied uint64 // the leader's
 	peers   map[raft.ServerID]*peerProgress
+	heard   map[raft.ServerID]uint64 // how many AppendEntries each node has answered
 }
 
 // peerProgress is what a leader knows of a follower from its last successful AppendEntries.
@@ -71,6 +72,7 @@ func newSafeTransport(inner wireTransport) *safeTransport {
 		calls:         make(chan raft.RPC),
 		done:          make(chan struct{}),
 		peers:         make(map[raft.ServerID]*peerProgress),
+		heard:         make(map[raft.ServerID]uint64),
 	}
 	t.tasks.Add(1)
 	go t.forward()
@@ -119,10 +121,20 @@ func (t *safeTransport) AppendEntries(id raft.ServerID, target raft.ServerAddres
 	if err := t.wireTransport.AppendEntries(id, target, request, response); err != nil {
 		return err
 	}
+	t.mu.Lock()
+	t.heard[id]++
+	t.mu.Unlock()
 	if response.Success && response.Term == request.Term {
 		t.acknowledged(id, target, request)
 	}
 	return nil
+}
+
+// answers is how many AppendEntries, heart-beats among them, a node has answered.
+func (t *safeTransport) answers(id raft.ServerID) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.heard[id]
 }
 
 // InstallSnapshot sends a snapshot; how far the follower has come is known again after the next AppendEntries.

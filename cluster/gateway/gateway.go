@@ -40,6 +40,10 @@ type Gateway struct {
 	queues numbered[*queueSub]
 	users  numbered[*topicSub]
 
+	linksMu sync.Mutex
+	links   map[*link]struct{} // of all sessions; guarded by linksMu
+	evicted uint64             // the last incarnation that has ended under its sessions; 0 none; guarded by linksMu
+
 	// Of the fold's goroutine.
 	encoder   encoder
 	wakes     wakeList
@@ -59,7 +63,7 @@ var (
 func New(node *cluster.Node, logger *slog.Logger) *Gateway {
 	g := &Gateway{
 		node: node, logger: logger.With("component", "gateway"), start: time.Now(), self: node.ID(),
-		router: newRouter(),
+		router: newRouter(), links: make(map[*link]struct{}),
 	}
 	g.refillers.New = func() any { return new(refiller) }
 	g.collections.New = func() any { return new(collection) }
@@ -76,10 +80,13 @@ func (g *Gateway) Open(s *server.Session) (string, server.Link, *stomp.ProtocolE
 		gateway: g, session: s, version: s.Version(), number: number, user: identity.User,
 		unblock: make(chan struct{}, 1),
 	}
-	l.propose(broker.SessionOpened{
+	if !g.enter(l) {
+		return "", nil, elsewhere()
+	}
+	l.tell(broker.SessionOpened{
 		Session: number, User: identity.User, Service: identity.Service, RemoteAddr: s.RemoteAddr(),
-	}, cluster.Ticket{Kind: ticketQuiet})
-	return sessionID(g.self, g.node.Incarnation(), number), l, nil
+	})
+	return sessionID(g.self, l.incarnation, number), l, nil
 }
 
 // sessionID is the name of a session that its client and operators see.
@@ -89,6 +96,7 @@ func sessionID(node broker.NodeID, incarnation, number uint64) string {
 
 // forget takes everything of a session out of the node's tables.
 func (g *Gateway) forget(l *link) {
+	g.leave(l)
 	for _, s := range l.topics {
 		l.dropTopic(s)
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +24,7 @@ const (
 
 // Kinds of tickets: what an outcome answers.
 const (
-	ticketQuiet       uint8 = iota // nobody waits for it
+	_                 uint8 = iota // nobody waits for it
 	ticketSend                     // SEND, ACK, NACK or COMMIT
 	ticketSubscribe                // the SUBSCRIBE of the subscription whose number is in Aux
 	ticketUnsubscribe              // UNSUBSCRIBE
@@ -38,6 +39,8 @@ type link struct {
 	number  uint64 // the session's, in facts
 	user    string
 
+	incarnation uint64 // of the node when the session opened
+
 	// Of the reading goroutine.
 	collected *collection          // commands not submitted yet; nil when there are none
 	sender    *sender              // nil until the first SEND
@@ -45,7 +48,8 @@ type link struct {
 	topics    map[string]*topicSub // by the client's subscription id; nil until there is one
 	queues    map[string]*queueSub // likewise
 	numbers   map[uint64]string    // subscription numbers to ids, of those whose deliveries are acked; nil until there is one
-	proposed  uint64               // commands submitted or collected
+	submitted bool                 // the fold may know of the session
+	proposed  uint64               // commands submitted or collected that somebody waits for
 	bytes     uint64               // their bytes
 	received  uint64               // frames not counted yet in the statistics
 
@@ -89,16 +93,9 @@ type collection struct {
 
 // propose collects one fact with its ticket.
 func (l *link) propose(f broker.Fact, t cluster.Ticket) {
-	c := l.collected
-	if c == nil {
-		c = l.gateway.collections.Get().(*collection)
-		c.begun = l.gateway.ticks()
-		l.collected = c
-	}
-	before := len(c.facts)
-	c.facts = broker.AppendFact(c.facts, f)
+	c, size := l.collect(f)
 	if t.Kind != ticketSubscribe { // a SUBSCRIBE's ticket has no room for its size, which is small
-		t.Aux = min(uint64(len(c.facts)-before), auxMask)
+		t.Aux = min(uint64(size), auxMask)
 		l.bytes += t.Aux
 	}
 	if t.Owner == nil {
@@ -114,6 +111,30 @@ func (l *link) propose(f broker.Fact, t cluster.Ticket) {
 	l.awaitReader()
 }
 
+// tell collects one fact that nobody waits for: it says what has happened, and stays in line as long as it takes.
+func (l *link) tell(f broker.Fact) {
+	c, _ := l.collect(f)
+	c.tickets = append(c.tickets, lastingTicket)
+	if len(c.facts) >= submitBytes {
+		l.submit()
+	}
+}
+
+// lastingTicket is that of a fact that nobody waits for.
+var lastingTicket = cluster.Ticket{Lasting: true}
+
+// collect puts a fact among those that go to the node together.
+func (l *link) collect(f broker.Fact) (c *collection, size int) {
+	if c = l.collected; c == nil {
+		c = l.gateway.collections.Get().(*collection)
+		c.begun = l.gateway.ticks()
+		l.collected = c
+	}
+	before := len(c.facts)
+	c.facts = broker.AppendFact(c.facts, f)
+	return c, len(c.facts) - before
+}
+
 // submitBytes is how much a session collects before it submits although its socket has more.
 const submitBytes = 64 << 10
 
@@ -126,11 +147,9 @@ func (l *link) submit() {
 	if c == nil {
 		return
 	}
-	l.collected = nil
-	if err := l.gateway.node.Submit(context.Background(), c.facts, c.tickets); err != nil {
-		l.session.Error(stopping(), "")
-		l.answered.Store(l.proposed)
-		l.answeredBytes.Store(l.bytes)
+	l.collected, l.submitted = nil, true
+	if err := l.gateway.node.SubmitAs(context.Background(), l.incarnation, c.facts, c.tickets); err != nil {
+		l.notSubmitted(err, c.tickets)
 	}
 	if cap(c.facts) > 2*submitBytes {
 		return // a rare large one is not kept
@@ -138,6 +157,32 @@ func (l *link) submit() {
 	clear(c.tickets)
 	c.tickets, c.facts = c.tickets[:0], c.facts[:0]
 	l.gateway.collections.Put(c)
+}
+
+// notSubmitted answers commands that the node did not take. All but the want of a leader ends the session.
+func (l *link) notSubmitted(err error, tickets []cluster.Ticket) {
+	if !errors.Is(err, cluster.ErrNoQuorum) {
+		l.session.Error(notTaken(err), "")
+		l.answered.Store(l.proposed)
+		l.answeredBytes.Store(l.bytes)
+		return
+	}
+	for _, t := range tickets {
+		size, _ := unpackAux(t.Aux)
+		if t.Kind == ticketSubscribe {
+			l.gateway.refuseSubscription(size)
+			size = 0
+		}
+		l.session.Error(noQuorum(), t.Tag)
+		l.answer(size)
+	}
+}
+
+func notTaken(err error) *stomp.ProtocolError {
+	if errors.Is(err, cluster.ErrEvicted) {
+		return elsewhere()
+	}
+	return stopping()
 }
 
 // unreadBytesMax bounds the receipts that a session is given beyond a full outbox; then its socket is not read until it
@@ -262,7 +307,7 @@ func (l *link) Heard() {
 }
 
 func (l *link) cover(sub uint64, upTo broker.Seq) {
-	l.propose(broker.UserCovered{Sub: sub, UpTo: upTo}, cluster.Ticket{Kind: ticketQuiet})
+	l.tell(broker.UserCovered{Sub: sub, UpTo: upTo})
 }
 
 // give writes one delivery and remembers it until the socket took it. Both happen under one lock: the writing goroutine
@@ -299,11 +344,11 @@ func (l *link) Written(end uint64) {
 			continue
 		}
 		facts = broker.AppendFact(facts, broker.DeliverySettled{Sub: m.sub, To: m.tag, Outcome: broker.Taken})
-		tickets = append(tickets, cluster.Ticket{Kind: ticketQuiet})
+		tickets = append(tickets, lastingTicket)
 	}
 	if len(tickets) > 0 {
-		// An error says that the node stops: the deliveries stay unsettled and come again.
-		_ = l.gateway.node.Submit(context.Background(), facts, tickets)
+		// An error says that the node stops or was given up: the deliveries stay unsettled and come again.
+		_ = l.gateway.node.SubmitAs(context.Background(), l.incarnation, facts, tickets)
 	}
 }
 
@@ -330,16 +375,13 @@ func (l *link) Disconnect(receipt string) {
 	l.session.Finish()
 }
 
-// Close forgets the session here and tells the fold.
+// Close forgets the session here and tells the fold, unless it never heard of it.
 func (l *link) Close() {
-	if c := l.collected; c != nil && l.proposed == 1 && len(c.tickets) == 1 {
-		l.gateway.forget(l) // its opening was not even submitted: nobody has to know
+	l.gateway.forget(l)
+	if c := l.collected; !l.submitted && (c == nil || len(c.tickets) == 1) {
 		return
 	}
-	l.submit()
+	l.tell(broker.SessionClosed{Session: l.number})
+	l.submit() // an error says that the node stops or was given up: the start of its next incarnation closes the session
 	l.wakeAll()
-	l.gateway.forget(l)
-	facts := broker.AppendFact(nil, broker.SessionClosed{Session: l.number})
-	// An error says that the node stops: the start of its next incarnation closes the session.
-	_ = l.gateway.node.Submit(context.Background(), facts, []cluster.Ticket{{Kind: ticketQuiet}})
 }

@@ -29,7 +29,7 @@ func (g *Gateway) Outcome(t cluster.Ticket, seq broker.Seq, refusal broker.Refus
 func (g *Gateway) answerSession(l *link, t cluster.Ticket, refusal broker.Refusal) {
 	value, begun := unpackAux(t.Aux)
 	switch {
-	case refusal != broker.RefusedNone && t.Kind != ticketQuiet:
+	case refusal != broker.RefusedNone:
 		if t.Kind == ticketSubscribe {
 			g.refuseSubscription(value)
 		}
@@ -46,6 +46,73 @@ func (g *Gateway) answerSession(l *link, t cluster.Ticket, refusal broker.Refusa
 		value = 0 // its number: its size was not counted
 	}
 	g.answers = append(g.answers, answer{l, value})
+}
+
+// Unanswered implements cluster.Performer: tells the session that its command has no outcome. Neither answer ends a session.
+func (g *Gateway) Unanswered(t cluster.Ticket, inDoubt bool) {
+	err := noQuorum()
+	if inDoubt {
+		err = outcomeUnknown()
+	}
+	switch owner := t.Owner.(type) {
+	case *link:
+		g.unansweredSession(owner, t, err)
+	case *commit:
+		g.unansweredSession(owner.link, t, err)
+	case *publication:
+		owner.done <- publishOutcome{err: err}
+	}
+}
+
+func (g *Gateway) unansweredSession(l *link, t cluster.Ticket, err *stomp.ProtocolError) {
+	value, _ := unpackAux(t.Aux)
+	if t.Kind == ticketSubscribe {
+		if err.Code == stomp.CodeNoQuorum {
+			g.refuseSubscription(value)
+		}
+		value = 0 // its number: its size was not counted
+	}
+	l.session.Error(err, t.Tag)
+	g.answers = append(g.answers, answer{l, value})
+}
+
+// Evicted implements cluster.Performer: every session of the node has to go on elsewhere, or anew. New ones are refused until the next
+// incarnation begins.
+func (g *Gateway) Evicted() {
+	g.linksMu.Lock()
+	incarnation := g.node.Incarnation()
+	g.evicted = incarnation
+	links := make([]*link, 0, len(g.links))
+	for l := range g.links {
+		links = append(links, l)
+	}
+	g.linksMu.Unlock()
+	go resumeElsewhere(links) // the fold does not wait for ten thousand sessions
+}
+
+// resumeElsewhere closes sessions of an incarnation that has ended.
+func resumeElsewhere(links []*link) {
+	for _, l := range links {
+		l.session.Error(elsewhere(), "")
+	}
+}
+
+// enter notes a session, unless the incarnation that it would belong to has ended.
+func (g *Gateway) enter(l *link) bool {
+	g.linksMu.Lock()
+	defer g.linksMu.Unlock()
+	l.incarnation = g.node.Incarnation()
+	if l.incarnation == g.evicted {
+		return false
+	}
+	g.links[l] = struct{}{}
+	return true
+}
+
+func (g *Gateway) leave(l *link) {
+	g.linksMu.Lock()
+	delete(g.links, l)
+	g.linksMu.Unlock()
 }
 
 // answer is an outcome that its session does not count yet: who waits for the outcome of a message may rely on it that
@@ -154,6 +221,28 @@ func (g *Gateway) Flush() {
 	if g.delivered > 0 {
 		g.stats.Delivered.Add(g.delivered)
 		g.delivered = 0
+	}
+}
+
+func noQuorum() *stomp.ProtocolError {
+	return &stomp.ProtocolError{
+		Code: stomp.CodeNoQuorum, Severity: stomp.Transient, Message: "the cluster has no majority",
+		Detail: "No leader was found in time. The command did not take effect and will not; send it again later.",
+	}
+}
+
+func outcomeUnknown() *stomp.ProtocolError {
+	return &stomp.ProtocolError{
+		Code: stomp.CodeOutcomeUnknown, Severity: stomp.Transient, Message: "the outcome is not known",
+		Detail: "The command was on its way when the cluster lost its majority, or this node its place. It may or may not take effect; " +
+			"repeat it in a way that does no harm if it did.",
+	}
+}
+
+func elsewhere() *stomp.ProtocolError {
+	return &stomp.ProtocolError{
+		Code: stomp.CodeResumeElsewhere, Severity: stomp.Fatal, Message: "the node lost its place in the cluster",
+		Detail: "The cluster gave this node up while it was silent. Connect again, to any node, and resume after the last message-id.",
 	}
 }
 

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"stampede/broker"
@@ -56,10 +57,16 @@ func (g *Gateway) submit(ctx context.Context, f broker.Fact) (broker.Seq, error)
 	p := &publication{done: make(chan publishOutcome, 1)}
 	ticket := cluster.Ticket{Owner: p, Kind: ticketPublish}
 	if err := g.node.Submit(ctx, broker.AppendFact(nil, f), []cluster.Ticket{ticket}); err != nil {
+		if errors.Is(err, cluster.ErrNoQuorum) {
+			return 0, noQuorum()
+		}
 		return 0, err
 	}
 	select {
 	case o := <-p.done:
+		if o.err != nil {
+			return 0, o.err
+		}
 		if o.refusal != broker.RefusedNone {
 			return 0, refused(o.refusal)
 		}

@@ -18,6 +18,7 @@ type publication struct{ done chan publishOutcome }
 type publishOutcome struct {
 	seq     broker.Seq
 	refusal broker.Refusal
+	err     *stomp.ProtocolError // there is no outcome
 }
 
 // Publish sends one message and returns its offset when it is durable and applied, 0 for one that skips the log.

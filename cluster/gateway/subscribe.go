@@ -188,7 +188,7 @@ func (l *link) Unsubscribe(f *stomp.Frame) *stomp.ProtocolError {
 	if s := l.topics[id]; s != nil {
 		l.dropTopic(s)
 		if s.user {
-			l.propose(broker.SubscriptionClosed{Sub: s.number}, cluster.Ticket{Kind: ticketUnsubscribe, Tag: receipt})
+			l.propose(broker.SubscriptionClosed{Sub: s.number}, cluster.Ticket{Kind: ticketUnsubscribe, Tag: receipt, Lasting: true})
 			return nil
 		}
 	}
@@ -197,7 +197,7 @@ func (l *link) Unsubscribe(f *stomp.Frame) *stomp.ProtocolError {
 		delete(l.queues, id)
 		delete(l.numbers, s.number)
 		l.gateway.queues.remove(s.number)
-		l.propose(broker.SubscriptionClosed{Sub: s.number}, cluster.Ticket{Kind: ticketUnsubscribe, Tag: receipt})
+		l.propose(broker.SubscriptionClosed{Sub: s.number}, cluster.Ticket{Kind: ticketUnsubscribe, Tag: receipt, Lasting: true})
 		return nil
 	}
 	l.receipt(receipt)

@@ -41,13 +41,13 @@ func (n *Node) proposeOwn(f broker.Fact) {
 	n.propose(entry)
 }
 
-// runTicks lets time pass in the fold when something is due, gives silent nodes up, asks what became of proposals that take too long, and
+// runTicks lets time pass in the fold when something is due, gives silent nodes up, compares the nodes, asks what became of proposals that take too long, and
 // tells those who have waited for answerWait that there is no outcome.
 func (n *Node) runTicks(ctx context.Context) error {
 	ticker := time.NewTicker(tickInterval)
 	defer ticker.Stop()
 	var heard silence
-	for {
+	for ticks := 1; ; ticks++ {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -59,6 +59,9 @@ func (n *Node) runTicks(ctx context.Context) error {
 		} else {
 			n.proposeLeaderFacts()
 			n.proposeLosses(&heard)
+			if ticks%checkTicks == 0 {
+				n.proposeCheck()
+			}
 			if due := broker.Instant(n.fold.due.Load()); due != 0 && n.stamp() >= due {
 				n.proposeOwn(broker.TimeAdvanced{})
 			}

@@ -42,6 +42,9 @@ type envelope struct {
 	facts       []byte
 }
 
+// isCheck tells an envelope that brings a checkpoint from one with facts.
+func (e *envelope) isCheck() bool { return e.count == 0 }
+
 // putEntryHead fills the first entryHeadBytes of entry, whose facts follow them already.
 func putEntryHead(entry []byte, at broker.Instant, e envelope) {
 	putEntryHeader(entry, at)

@@ -66,6 +66,7 @@ type fold struct {
 	applied atomic.Uint64 // Seq up to which all is folded, its messages readable
 	index   atomic.Uint64 // of the last entry folded
 	clock   atomic.Int64  // the fold's
+	checked atomic.Uint64 // index of the last entry that brought a checkpoint
 	due     atomic.Int64  // when TimeAdvanced has something to do; 0 never
 	summary atomic.Pointer[summary]
 
@@ -74,6 +75,7 @@ type fold struct {
 	decoder     broker.Decoder
 	fx          broker.Effects
 	chain       *chain
+	checks      checkpoints
 	term        uint64
 	config      []byte
 	configIndex uint64
@@ -133,6 +135,9 @@ func (f *fold) apply(entries []entry) {
 	defer f.rescue()
 	for i := range entries {
 		f.applyEntry(&entries[i])
+		if f.failed {
+			return
+		}
 	}
 	if f.live {
 		f.performer.Flush()
@@ -201,7 +206,12 @@ func (f *fold) applyFacts(e *entry) {
 	head, rest, err := decodeEntryHeader(e.data)
 	for err == nil && len(rest) > 0 {
 		var env envelope
-		if env, rest, err = decodeEnvelope(rest); err == nil {
+		if env, rest, err = decodeEnvelope(rest); err != nil {
+			break
+		}
+		if env.isCheck() {
+			err = f.applyCheck(e.index, env.facts)
+		} else {
 			err = f.applyEnvelope(head.at, env)
 		}
 	}

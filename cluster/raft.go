@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -32,6 +33,7 @@ type raftReplicator struct {
 	transport *safeTransport
 	self      raft.ServerID
 	changed   chan struct{} // of capacity 1
+	orphaned  atomic.Int64  // since when no leader is known, in nanoseconds since the epoch; 0 while one is
 }
 
 var _ replicator = (*raftReplicator)(nil)
@@ -88,13 +90,19 @@ func startRaft(parts raftParts) (*raftReplicator, error) {
 		return nil, fmt.Errorf("start raft: %w", err)
 	}
 	replicator := &raftReplicator{raft: r, transport: parts.transport, self: parts.config.LocalID, changed: make(chan struct{}, 1)}
+	replicator.orphaned.Store(time.Now().UnixNano())
 	r.RegisterObserver(raft.NewObserver(nil, false, replicator.observe))
 	return replicator, nil
 }
 
 // observe notes changes of the leader. Raft calls it as a filter; it lets nothing through, since nobody needs the observation itself.
 func (r *raftReplicator) observe(o *raft.Observation) bool {
-	if _, ok := o.Data.(raft.LeaderObservation); ok {
+	if leader, ok := o.Data.(raft.LeaderObservation); ok {
+		if leader.LeaderID != "" {
+			r.orphaned.Store(0)
+		} else {
+			r.orphaned.CompareAndSwap(0, time.Now().UnixNano())
+		}
 		select {
 		case r.changed <- struct{}{}:
 		default: // one is told already
@@ -140,6 +148,9 @@ func (r *raftReplicator) resigned() { r.transport.forgetPeers() }
 func (r *raftReplicator) standing() standing {
 	addr, id := r.raft.LeaderWithID()
 	s := standing{leader: string(id), leaderAddr: string(addr), term: r.raft.CurrentTerm(), lastIndex: r.raft.LastIndex()}
+	if since := r.orphaned.Load(); since != 0 && s.leader == "" {
+		s.orphaned = time.Since(time.Unix(0, since))
+	}
 	switch r.raft.State() {
 	case raft.Leader:
 		s.role = "leader"

@@ -83,6 +83,7 @@ type replay struct {
 	fx      broker.Effects
 	visit   func(LogEntry) error
 	stored  func(*broker.Message) error // may be nil
+	checks  checkpoints
 	entries uint64
 }
 
@@ -143,11 +144,29 @@ func (r *replay) facts(l *raft.Log) error {
 	head, rest, err := decodeEntryHeader(l.Data)
 	for err == nil && len(rest) > 0 {
 		var env envelope
-		if env, rest, err = decodeEnvelope(rest); err == nil {
+		if env, rest, err = decodeEnvelope(rest); err != nil {
+			break
+		}
+		if env.isCheck() {
+			err = r.check(l.Index, env.facts)
+		} else {
 			err = r.envelope(l, head.at, env)
 		}
 	}
 	return err
+}
+
+// check holds what a leader had against what the log folds to.
+func (r *replay) check(index uint64, b []byte) error {
+	leader, err := decodeCheck(b)
+	if err != nil {
+		return err
+	}
+	if err := r.checks.compare(leader); err != nil {
+		return err
+	}
+	r.checks.add(checkpoint{index: index, chain: r.chain.sum, digest: r.state.Digest()})
+	return nil
 }
 
 func (r *replay) envelope(l *raft.Log, at broker.Instant, env envelope) error {

@@ -2,6 +2,8 @@ package cluster
 
 // This file says what a node needs of consensus, so that another implementation could take the place of the one in raft.go.
 
+import "time"
+
 // replicator orders entries among the nodes and hands the committed ones to the fold, in order, on one goroutine.
 type replicator interface {
 	// propose asks for an entry to be put in the log. It never waits for the disk. Entries proposed by a leader are in the log in the
@@ -32,6 +34,7 @@ type standing struct {
 	role       string // leader, candidate, follower, stopped
 	leader     string // node id; "" when none is known
 	leaderAddr string
+	orphaned   time.Duration // how long no leader has been known; 0 while one is
 	term       uint64
 	lastIndex  uint64 // of the log
 	members    []Member

@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"context"
+	"time"
 
 	"stampede/broker"
 	"stampede/storage"
@@ -27,6 +28,7 @@ type Status struct {
 	Role       string // leader, candidate, follower, starting, stopped
 	Leader     string // node id of the leader, "" when none is known
 	LeaderAddr string
+	Orphaned   time.Duration // how long no leader has been known; 0 while one is
 	Term       uint64
 	Members    []Member
 
@@ -44,6 +46,10 @@ type Status struct {
 
 	EntriesInFlight int    // proposed, not committed
 	CommandsWaiting uint64 // submitted, without outcome
+
+	// Submissions of other nodes, taken while this node led: streams open now, and what came on all of them since the start.
+	ForwardStreams                 int
+	ForwardedEntries, ForwardBytes uint64
 }
 
 // Status reports where the node stands. It is cheap and never waits for the cluster.
@@ -57,9 +63,11 @@ func (n *Node) Status() Status {
 		Counts: sum.counts,
 	}
 	s.EntriesInFlight, s.CommandsWaiting = n.proposer.waiting()
+	s.ForwardStreams, s.ForwardedEntries, s.ForwardBytes = n.forwards.stats()
 	if c := n.consensus.Load(); c != nil {
 		at := c.standing()
 		s.Role, s.Leader, s.LeaderAddr, s.Term, s.Members, s.LastIndex = at.role, at.leader, at.leaderAddr, at.term, at.members, at.lastIndex
+		s.Orphaned = at.orphaned
 		if s.LastIndex > s.AppliedIndex {
 			s.Lag = s.LastIndex - s.AppliedIndex
 		}

@@ -88,7 +88,10 @@ func verify(ctx context.Context, log LogStore, store StateStore, progress func(d
 				return nil
 			},
 		}
-		if err := r.run(ctx, log, pos.Index, progress); err != nil {
+		if err := r.run(ctx, log, pos.Index, progress); errors.Is(err, errDiverged) {
+			report.fault("%v", err)
+			return report, nil
+		} else if err != nil {
 			return report, err
 		}
 		if err := compare.flush(); err != nil {

@@ -28,6 +28,7 @@ type Config struct {
 	DrainTimeout     time.Duration // likewise
 	Version          string        // of the program
 	WSMaxConnections int           // shown by /health
+	ReadyOrphaned    time.Duration // how long a node without a leader stays ready; a balancer must not replace the survivors of a cluster
 	Logger           *slog.Logger
 }
 

@@ -68,8 +68,8 @@ func (a *Admin) readiness() (ready bool, status string) {
 	default:
 		return false, statusStarting
 	}
-	if a.node.Status().Leader == "" {
-		return true, statusDegraded
+	if s := a.node.Status(); s.Leader == "" {
+		return s.Orphaned < a.config.ReadyOrphaned, statusDegraded
 	}
 	return true, statusOK
 }

@@ -6,6 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"stampede/cluster"
 )
 
 // This file is the one table of the metrics of connections, log and process; the broker brings its own.
@@ -22,6 +24,15 @@ var (
 	descTerm        = desc("stampede_raft_term", "Current term.")
 	descLeader      = desc("stampede_raft_is_leader", "1 when this node leads.")
 	descSeq         = desc("stampede_applied_offset", "Offset of the last event that was folded.")
+	descMembers     = desc("stampede_raft_members", "Members of the cluster, by whether they vote.", "voter")
+	descOrphaned    = desc("stampede_raft_no_leader_seconds", "How long no leader has been known; 0 while one is.")
+	descInFlight    = desc("stampede_entries_in_flight", "Entries of this node on their way to the leader, or through it, and not known to be committed.")
+	descWaiting     = desc("stampede_commands_waiting", "Commands of this node's sessions without an outcome.")
+	descStreams     = desc("stampede_forward_streams", "Other nodes whose submissions this node, as leader, takes.")
+	descForwarded   = desc("stampede_forwarded_entries_total", "Entries that this node took from others while it led.")
+	descForwardedB  = desc("stampede_forwarded_bytes_total", "Bytes of entries that this node took from others while it led.")
+	descAppend      = desc("stampede_log_append_seconds", "Time of appends to the log, fsync included.")
+	descLogBytes    = desc("stampede_log_appended_bytes_total", "Bytes of entries appended to the log.")
 	descReady       = desc("stampede_ready", "1 when the node is ready for traffic.")
 	descBuild       = desc("stampede_build_info", "The program's version.", "version")
 )
@@ -64,9 +75,37 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descTerm, float64(node.Term))
 	gauge(descLeader, truth(node.Leader != "" && node.Leader == node.Node.String()))
 	gauge(descSeq, float64(node.AppliedSeq))
+	c.collectCluster(ch, node)
 	ready, _ := c.admin.readiness()
 	gauge(descReady, truth(ready))
 	gauge(descBuild, 1, c.admin.config.Version)
+}
+
+// collectCluster reads what goes on between the nodes, and below them.
+func (c collector) collectCluster(ch chan<- prometheus.Metric, node cluster.Status) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(d *prometheus.Desc, v uint64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))
+	}
+	voters := 0
+	for _, m := range node.Members {
+		if m.Voter {
+			voters++
+		}
+	}
+	gauge(descMembers, float64(voters), "true")
+	gauge(descMembers, float64(len(node.Members)-voters), "false")
+	gauge(descOrphaned, node.Orphaned.Seconds())
+	gauge(descInFlight, float64(node.EntriesInFlight))
+	gauge(descWaiting, float64(node.CommandsWaiting))
+	gauge(descStreams, float64(node.ForwardStreams))
+	counter(descForwarded, node.ForwardedEntries)
+	counter(descForwardedB, node.ForwardBytes)
+	log := c.admin.node.LogStats()
+	ch <- prometheus.MustNewConstSummary(descAppend, log.AppendSeconds.Count, log.AppendSeconds.SumSeconds, nil)
+	counter(descLogBytes, log.Bytes)
 }
 
 func truth(b bool) float64 {

@@ -71,6 +71,7 @@ func (c config) settings() []setting {
 		{"error-policy", yamlText(c.errorPolicy)},
 		{"drain-timeout", c.drainTimeout.String()},
 		{"drain-delay", c.drainDelay.String()},
+		{"ready-without-leader", c.readyWithoutLeader.String()},
 		{"log-format", yamlText(c.logFormat)},
 		{"log-level", strings.ToLower(c.logLevel.String())},
 	}

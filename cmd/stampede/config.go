@@ -48,23 +48,26 @@ type NodeFlags struct {
 	DrainTimeout string `name:"drain-timeout" env:"STAMPEDE_DRAIN_TIMEOUT" default:"20s" help:"Longest drain, all included."`
 	DrainDelay   string `name:"drain-delay" env:"STAMPEDE_DRAIN_DELAY" placeholder:"DURATION" help:"How long a draining node still takes connections, while the balancer notices (5s; 0s when everything is on loopback)."`
 
+	ReadyWithoutLeader string `name:"ready-without-leader" env:"STAMPEDE_READY_WITHOUT_LEADER" default:"5m" help:"How long a node that knows no leader stays ready: a balancer must not replace the survivors of a cluster."`
+
 	LogFormat string `name:"log-format" env:"STAMPEDE_LOG_FORMAT" placeholder:"text|json" help:"text or json (text on a terminal, else json)."`
 	LogLevel  string `name:"log-level" env:"STAMPEDE_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 }
 
 // What a setting may be at most. A larger value is a fault: it is a slip of the pen more often than a wish.
 const (
-	raftTimeoutMin    = 50 * time.Millisecond
-	raftTimeoutMax    = time.Minute
-	messageBytesMin   = 1 << 10   // bytes
-	messageBytesMax   = 16 << 20  // bytes: one event takes no more
-	serviceBytesMax   = 16 << 20  // bytes, of a service account whatever --max-message-bytes says
-	connectionsMax    = 1_000_000 // of one node
-	drainTimeoutMax   = time.Hour
-	drainDelayDefault = 5 * time.Second
-	off               = "off" // an address that is not listened on
-	authNone          = "none"
-	authUsers         = "users"
+	raftTimeoutMin        = 50 * time.Millisecond
+	raftTimeoutMax        = time.Minute
+	messageBytesMin       = 1 << 10   // bytes
+	messageBytesMax       = 16 << 20  // bytes: one event takes no more
+	serviceBytesMax       = 16 << 20  // bytes, of a service account whatever --max-message-bytes says
+	connectionsMax        = 1_000_000 // of one node
+	drainTimeoutMax       = time.Hour
+	drainDelayDefault     = 5 * time.Second
+	readyWithoutLeaderMax = 24 * time.Hour
+	off                   = "off" // an address that is not listened on
+	authNone              = "none"
+	authUsers             = "users"
 )
 
 // config is what a node runs with: NodeFlags, understood. An address that is off is empty.
@@ -89,7 +92,7 @@ type config struct {
 	connectionsPerUserMax int
 	errorPolicy           string
 
-	drainTimeout, drainDelay time.Duration
+	drainTimeout, drainDelay, readyWithoutLeader time.Duration
 
 	logFormat string
 	logLevel  slog.Level
@@ -122,7 +125,9 @@ func (f *NodeFlags) settle(from *sources) (config, []fault) {
 		errorPolicy:           s.oneOf("error-policy", f.ErrorPolicy, "auto", "strict", "lenient"),
 
 		drainTimeout: s.duration("drain-timeout", f.DrainTimeout, 0, drainTimeoutMax),
-		logFormat:    f.LogFormat,
+
+		readyWithoutLeader: s.duration("ready-without-leader", f.ReadyWithoutLeader, 0, readyWithoutLeaderMax),
+		logFormat:          f.LogFormat,
 	}
 	s.drainDelay(f.DrainDelay, &c)
 	s.logging(f.LogLevel, &c)

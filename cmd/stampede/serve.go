@@ -23,6 +23,7 @@ import (
 )
 
 const (
+	resignTimeout = 2 * time.Second        // for another node to take the leadership over; past it an election follows when this one has gone
 	closeTimeout  = 10 * time.Second       // for a node to stop once its sessions are gone; past it the process ends without
 	atOnceTimeout = time.Second            // for sessions to take the bytes on their way when the node ends at once
 	drainReserve  = 2 * time.Second        // of --drain-timeout, kept for the last sessions to take their ERROR: the server lingers as long
@@ -151,7 +152,7 @@ func openNode(c config, open listeners, logger *slog.Logger) (_ *servingNode, er
 	}
 	n.admin = admin.New(admin.Config{
 		Token: token, DrainDelay: c.drainDelay, DrainTimeout: c.drainTimeout, Version: readBuild().version,
-		WSMaxConnections: c.connectionsMax, Logger: logger,
+		WSMaxConnections: c.connectionsMax, ReadyOrphaned: c.readyWithoutLeader, Logger: logger,
 	}, n.node, n.gateway, n.server)
 	return n, nil
 }
@@ -237,16 +238,17 @@ func (n *servingNode) awaitDrain(alive context.Context, stop *signals) (cutShort
 	return alive.Err() != nil
 }
 
-// drain empties the node: not ready at once; after --drain-delay, when the balancer has noticed, a notice and the sessions in waves; all
-// within --drain-timeout. A node that is alone has no leadership to hand over.
+// drain empties the node: not ready at once, and the leadership handed over; after --drain-delay, when the balancer has noticed, a notice and
+// the sessions in waves; all within --drain-timeout.
 func (n *servingNode) drain(alive context.Context) {
 	ctx, cancel := context.WithTimeout(alive, n.config.drainTimeout)
 	defer cancel()
 	n.admin.SetDraining(true)
 	n.logger.Info("draining", "delay", n.config.drainDelay, "timeout", n.config.drainTimeout)
 	begun := time.Now()
+	n.resign(ctx)
 	select {
-	case <-time.After(n.config.drainDelay):
+	case <-time.After(n.config.drainDelay - time.Since(begun)):
 	case <-ctx.Done():
 	}
 	n.gateway.AnnounceDrain(reconnectIn)
@@ -257,6 +259,15 @@ func (n *servingNode) drain(alive context.Context) {
 		return
 	}
 	n.logger.Info("drained", "took", time.Since(begun))
+}
+
+// resign hands the leadership over, so that nobody waits for an election when this node has gone.
+func (n *servingNode) resign(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, resignTimeout)
+	defer cancel()
+	if err := n.node.Resign(ctx); err != nil {
+		n.logger.Warn("leadership not handed over", "error", err)
+	}
 }
 
 func retryAfter(int) time.Duration {

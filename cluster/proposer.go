@@ -304,9 +304,13 @@ func (p *proposer) awaited() *batch {
 	return p.unfolded[0]
 }
 
-// folded takes the oldest batch away: its outcomes are out.
+// folded takes the oldest batch away: its outcomes are out. One that an eviction took away meanwhile is gone already.
 func (p *proposer) folded(b *batch) {
 	p.mu.Lock()
+	if len(p.unfolded) == 0 || p.unfolded[0] != b {
+		p.mu.Unlock()
+		return
+	}
 	n := copy(p.unfolded, p.unfolded[1:])
 	p.unfolded[n] = nil
 	p.unfolded = p.unfolded[:n]

@@ -123,6 +123,7 @@ func (p *proposer) evict() (given []unanswered) {
 		for _, b := range list {
 			if !b.silent {
 				given = appendUnanswered(given, b.tickets, true)
+				b.silent = true
 			}
 			weight += b.pending
 		}

@@ -17,6 +17,9 @@ type Config struct {
 	Addr      string // where Raft and the streams between nodes listen; "" listens nowhere (a node that will stay alone)
 	Advertise string // the address that other nodes dial; "" means Addr
 
+	Seeds  []string // where the nodes of the cluster are to be found, this one among them; none means a cluster of one
+	Expect int      // how many of them found a new cluster together; more than half of the seeds
+
 	Network Network // how the other nodes are reached; nil is TCP
 	Disk    Disk    // where identity, log and state are; nil is the directory DataDir. The Node closes it.
 
@@ -99,6 +102,8 @@ func (c Config) Validate() error {
 	check(c.StorePendingMax > 0, "%d bytes pending in the store are not positive", c.StorePendingMax)
 	check(c.FlushInterval > 0, "flush interval %v is not positive", c.FlushInterval)
 	check(c.StallTimeout > 0, "stall timeout %v is not positive", c.StallTimeout)
+	check(len(c.Seeds) == 0 || c.Addr != "", "seeds without an address to listen on")
+	check(len(c.Seeds) == 0 || (c.Expect > len(c.Seeds)/2 && c.Expect <= len(c.Seeds)), "%d founders expected of %d seeds: want more than half of them, and no more than all", c.Expect, len(c.Seeds))
 	check(c.Addr != "" || c.Advertise == "", "advertised address %q without an address to listen on", c.Advertise)
 	if err := c.Limits.Validate(); err != nil {
 		faults = append(faults, err)

@@ -86,7 +86,7 @@ func (n *Node) runRebirth(ctx context.Context) error {
 			return nil
 		case <-n.fold.evicted:
 		}
-		if err := n.self.change(func(id *identity) { id.Incarnation++ }); err != nil {
+		if err := n.self.change(func(id *identity) error { id.Incarnation++; return nil }); err != nil {
 			err = fmt.Errorf("begin a new incarnation: %w", err)
 			n.fail(err)
 			return err

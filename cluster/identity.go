@@ -36,10 +36,11 @@ var (
 type identity struct {
 	Version     int       `json:"version"`
 	Node        string    `json:"node"`        // ULID of the node
-	Cluster     string    `json:"cluster"`     // ULID of the cluster
+	Cluster     string    `json:"cluster"`     // ULID of the cluster; "" while the node knows none
 	Incarnation uint64    `json:"incarnation"` // how often the node was opened to run
 	Founded     bool      `json:"founded"`     // the log was begun: from now on it may not be empty
 	Created     time.Time `json:"created"`
+	Pledge      *pledge   `json:"promise,omitempty"` // given while the cluster was founded
 
 	node, cluster broker.NodeID
 }
@@ -60,6 +61,9 @@ func readIdentity(disk Disk) (identity, error) {
 	if id.node, err = broker.ParseNodeID(id.Node); err != nil {
 		return id, fmt.Errorf("%w: %s: node: %w", ErrIdentity, identityName, err)
 	}
+	if id.Cluster == "" && !id.Founded {
+		return id, nil
+	}
 	if id.cluster, err = broker.ParseNodeID(id.Cluster); err != nil {
 		return id, fmt.Errorf("%w: %s: cluster: %w", ErrIdentity, identityName, err)
 	}
@@ -69,15 +73,26 @@ func readIdentity(disk Disk) (identity, error) {
 // newIdentity makes the identity of an empty data directory.
 func newIdentity(now time.Time) (identity, error) {
 	id := identity{Version: identityVersion, Created: now.UTC()}
-	for _, ours := range []*broker.NodeID{&id.node, &id.cluster} {
-		made, err := ulid.New(ulid.Timestamp(now), rand.Reader)
-		if err != nil {
-			return id, fmt.Errorf("make node identity: %w", err)
-		}
-		*ours = broker.NodeID(made)
+	var err error
+	if id.node, err = newID(now); err != nil {
+		return id, fmt.Errorf("make node identity: %w", err)
 	}
-	id.Node, id.Cluster = id.node.String(), id.cluster.String()
+	id.Node = id.node.String()
 	return id, nil
+}
+
+// mintCluster names a new cluster.
+func (id *identity) mintCluster(now time.Time) (err error) {
+	if id.cluster, err = newID(now); err != nil {
+		return fmt.Errorf("make cluster identity: %w", err)
+	}
+	id.Cluster = id.cluster.String()
+	return nil
+}
+
+func newID(now time.Time) (broker.NodeID, error) {
+	made, err := ulid.New(ulid.Timestamp(now), rand.Reader)
+	return broker.NodeID(made), err
 }
 
 // save writes node.json.
@@ -109,12 +124,20 @@ func (i *identities) open(id identity, disk Disk) error {
 
 func (i *identities) now() *identity { return i.held.Load() }
 
-// change saves a changed identity, and shows it then. It waits for the disk.
-func (i *identities) change(edit func(*identity)) error {
+// errUnchanged is said by an edit that finds everything as it should be: nothing is saved.
+var errUnchanged = errors.New("identity is as it should be")
+
+// change saves a changed identity, and shows it then. An edit that fails changes nothing. It waits for the disk.
+func (i *identities) change(edit func(*identity) error) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	id := *i.now()
-	edit(&id)
+	if err := edit(&id); err != nil {
+		if errors.Is(err, errUnchanged) {
+			return nil
+		}
+		return err
+	}
 	if err := id.save(i.disk); err != nil {
 		return err
 	}

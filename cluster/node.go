@@ -254,8 +254,11 @@ func (n *Node) takePart(ctx context.Context) error {
 	if err := n.listen(); err != nil {
 		return err
 	}
-	replicator, err := n.startConsensus()
+	replicator, err := n.startConsensus(ctx)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil // it was told to end before it had a cluster
+		}
 		return err
 	}
 	n.consensus.Store(&consensus{replicator})

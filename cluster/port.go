@@ -142,7 +142,11 @@ func (p *peerPort) shake(conn net.Conn) {
 	p.mu.Unlock()
 	own := &acceptedConn{Conn: conn, port: p}
 	if err != nil {
-		p.logger.Warn("stranger refused", "addr", conn.RemoteAddr().String(), "node", peer.node.String(), "cluster", peer.cluster.String(), "error", err)
+		level := slog.LevelWarn
+		if errors.Is(err, errSelf) {
+			level = slog.LevelDebug // a node among its own seeds
+		}
+		p.logger.Log(context.Background(), level, "stranger refused", "addr", conn.RemoteAddr().String(), "node", peer.node.String(), "cluster", peer.cluster.String(), "error", err)
 		_ = own.Close() // nobody waits for it
 		return
 	}

@@ -15,6 +15,8 @@ type replicator interface {
 	changes() <-chan struct{}
 	// answers is how many calls of this leader a member has answered; it only rises while this node leads.
 	answers(node string) uint64
+	// admit makes a node a member without a vote, or changes the address of one that is a member. It waits for the members' agreement.
+	admit(node, addr string) error
 	// transfer asks for the leadership to be handed to another voter.
 	transfer() outcome
 	// campaign makes this node stand for election at once if it is the only voter; otherwise it does nothing.

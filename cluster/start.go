@@ -3,21 +3,18 @@ package cluster
 // This file holds the start of a node's consensus: its port, the founding of a new cluster, Raft.
 
 import (
+	"context"
 	"errors"
-	"fmt"
 
 	"github.com/hashicorp/raft"
 )
 
-// startConsensus founds the cluster on an empty log and starts Raft.
-func (n *Node) startConsensus() (replicator, error) {
-	transport, err := n.transport()
-	if err != nil {
+// startConsensus finds the cluster, or founds it, on an empty log and starts Raft.
+func (n *Node) startConsensus(ctx context.Context) (replicator, error) {
+	if err := n.begin(ctx, n.address()); err != nil {
 		return nil, err
 	}
-	if err := n.foundOnce(transport.LocalAddr()); err != nil {
-		return nil, errors.Join(err, transport.Close())
-	}
+	transport := n.transport()
 	config := raftConfig(n.cfg, *n.self.now())
 	config.Logger = newRaftLogger(n.logger)
 	r, err := startRaft(raftParts{
@@ -40,33 +37,28 @@ func (n *Node) listen() error {
 	}
 	var err error
 	n.port, err = listenPeers(network, n.cfg.Addr, n.cfg.Advertise, member{cluster: n.self.now().cluster, node: n.self.now().node}, n.logger)
-	return err
+	if err != nil {
+		return err
+	}
+	n.port.handle(streamMembership, n.takeMembership)
+	return nil
+}
+
+// address is where this node is to be found in the configuration of the members; a node that stays alone is found by its name.
+func (n *Node) address() raft.ServerAddress {
+	if n.port == nil {
+		return raft.ServerAddress(n.self.now().Node)
+	}
+	return raft.ServerAddress(n.port.advertise)
 }
 
 // transport makes Raft's way to the others: over the port, or, for a node that stays alone, none.
-func (n *Node) transport() (*safeTransport, error) {
+func (n *Node) transport() *safeTransport {
 	if n.port == nil {
-		_, alone := raft.NewInmemTransport(raft.ServerAddress(n.self.now().Node))
-		return newSafeTransport(alone), nil
+		_, alone := raft.NewInmemTransport(n.address())
+		return newSafeTransport(alone)
 	}
 	return newSafeTransport(raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: newRaftStreams(n.port), MaxPool: raftConnsMax, MaxRPCsInFlight: 1, Timeout: raftRPCTimeout, Logger: newRaftLogger(n.logger),
-	})), nil
-}
-
-// foundOnce begins the log of a new cluster, and remembers that there is one.
-func (n *Node) foundOnce(address raft.ServerAddress) error {
-	if n.self.now().Founded {
-		return nil
-	}
-	last, err := n.log.LastIndex()
-	if err != nil {
-		return fmt.Errorf("found cluster: %w", err)
-	}
-	if last == 0 {
-		if err := found(n.log, *n.self.now(), address); err != nil {
-			return err
-		}
-	}
-	return n.self.change(func(id *identity) { id.Founded = true })
+	}))
 }

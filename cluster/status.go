@@ -25,7 +25,7 @@ type Status struct {
 	Version     string // of the program
 	FoldVersion uint32
 
-	Role       string // leader, candidate, follower, starting, stopped
+	Role       string // leader, candidate, follower, founding, starting, stopped
 	Leader     string // node id of the leader, "" when none is known
 	LeaderAddr string
 	Orphaned   time.Duration // how long no leader has been known; 0 while one is
@@ -64,6 +64,9 @@ func (n *Node) Status() Status {
 	}
 	s.EntriesInFlight, s.CommandsWaiting = n.proposer.waiting()
 	s.ForwardStreams, s.ForwardedEntries, s.ForwardBytes = n.forwards.stats()
+	if len(n.cfg.Seeds) > 0 {
+		s.Role = "founding"
+	}
 	if c := n.consensus.Load(); c != nil {
 		at := c.standing()
 		s.Role, s.Leader, s.LeaderAddr, s.Term, s.Members, s.LastIndex = at.role, at.leader, at.leaderAddr, at.term, at.members, at.lastIndex

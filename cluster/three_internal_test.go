@@ -116,6 +116,11 @@ func threeConfigs(t *testing.T) []Config {
 		if ids[i], err = newIdentity(now); err != nil {
 			t.Fatal(err)
 		}
+		if err := ids[0].mintCluster(now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range cfgs {
 		ids[i].cluster, ids[i].Cluster = ids[0].cluster, ids[0].Cluster
 		ids[i].Founded = true
 		servers = append(servers, raft.Server{Suffrage: raft.Voter, ID: raft.ServerID(ids[i].Node), Address: raft.ServerAddress(addrs[i])})

@@ -48,6 +48,7 @@ type Member struct {
 	Address string `json:"address"`
 	Voter   bool   `json:"voter"`
 	Leader  bool   `json:"leader"`
+	Self    bool   `json:"self"`
 }
 
 func (a *Admin) status() Status {
@@ -66,7 +67,7 @@ func (a *Admin) status() Status {
 	topics, queues, users := a.broker.Subscriptions()
 	out.Subscriptions = topics + queues + users
 	for _, m := range s.Members {
-		out.Members = append(out.Members, Member{Node: m.ID, Address: m.Addr, Voter: m.Voter, Leader: m.Leader})
+		out.Members = append(out.Members, Member{Node: m.ID, Address: m.Addr, Voter: m.Voter, Leader: m.Leader, Self: m.ID == s.Node.String()})
 	}
 	return out
 }

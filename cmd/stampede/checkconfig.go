@@ -45,10 +45,6 @@ type setting struct{ name, value string }
 
 // settings are the effective values by flag, in the order of NodeFlags.
 func (c config) settings() []setting {
-	origins := make([]string, len(c.allowedOrigins))
-	for i, origin := range c.allowedOrigins {
-		origins[i] = strconv.Quote(origin)
-	}
 	return []setting{
 		{"data-dir", yamlText(c.dataDir)},
 		{"http-addr", yamlAddr(c.httpAddr)},
@@ -59,12 +55,20 @@ func (c config) settings() []setting {
 		{"tls-client-ca", yamlText(c.tls.clientCA)},
 		{"admin-addr", yamlAddr(c.adminAddr)},
 		{"admin-token-file", yamlText(c.adminTokenFile)},
+		{"cluster-addr", yamlAddr(c.cluster.addr)},
+		{"cluster-advertise", yamlAddr(c.cluster.advertise)},
+		{"cluster-seeds", yamlList(c.cluster.seeds)},
+		{"cluster-expect", strconv.Itoa(c.cluster.expect)},
+		{"cluster-tls-cert", yamlText(c.cluster.tls.cert)},
+		{"cluster-tls-key", yamlText(c.cluster.tls.key)},
+		{"cluster-tls-ca", yamlText(c.cluster.tls.clientCA)},
+		{"cluster-insecure", strconv.FormatBool(c.cluster.insecure)},
 		{"raft-timeout", c.raftTimeout.String()},
 		{"auth", yamlText(c.auth)},
 		{"users-file", yamlText(c.usersFile)},
 		{"ws-path", yamlText(c.wsPath)},
 		{"ws-compression", strconv.FormatBool(c.wsCompression)},
-		{"allowed-origins", "[" + strings.Join(origins, ", ") + "]"},
+		{"allowed-origins", yamlList(c.allowedOrigins)},
 		{"max-message-bytes", formatBytes(c.messageBytesMax)},
 		{"max-connections", strconv.Itoa(c.connectionsMax)},
 		{"max-connections-per-user", strconv.Itoa(c.connectionsPerUserMax)},
@@ -75,6 +79,14 @@ func (c config) settings() []setting {
 		{"log-format", yamlText(c.logFormat)},
 		{"log-level", strings.ToLower(c.logLevel.String())},
 	}
+}
+
+func yamlList(list []string) string {
+	quoted := make([]string, len(list))
+	for i, one := range list {
+		quoted[i] = strconv.Quote(one)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
 func yamlText(text string) string { return strconv.Quote(text) }

@@ -31,7 +31,8 @@ type NodeFlags struct {
 	AdminAddr      string `name:"admin-addr" env:"STAMPEDE_ADMIN_ADDR" default:"127.0.0.1:9091" help:"Metrics, admin API and pprof; \"off\" for none."`
 	AdminTokenFile string `name:"admin-token-file" env:"STAMPEDE_ADMIN_TOKEN_FILE" placeholder:"FILE" help:"Token that the admin address asks for; required beyond loopback."`
 
-	RaftTimeout string `name:"raft-timeout" env:"STAMPEDE_RAFT_TIMEOUT" default:"750ms" help:"Heart-beat and election timeout; longer for slow disks."`
+	ClusterFlags `embed:""`
+	RaftTimeout  string `name:"raft-timeout" env:"STAMPEDE_RAFT_TIMEOUT" default:"750ms" help:"Heart-beat and election timeout; longer for slow disks."`
 
 	Auth      string `name:"auth" env:"STAMPEDE_AUTH" placeholder:"none|users" help:"How clients prove who they are: none or users. Must be chosen to listen beyond loopback."`
 	UsersFile string `name:"users-file" env:"STAMPEDE_USERS_FILE" placeholder:"FILE" help:"Users of --auth users, name:hash[:flags] a line; reloaded on change."`
@@ -78,6 +79,7 @@ type config struct {
 	tls                                          tlsFiles
 	adminTokenFile                               string
 
+	cluster     clusterSettings
 	raftTimeout time.Duration
 
 	auth      string
@@ -131,6 +133,7 @@ func (f *NodeFlags) settle(from *sources) (config, []fault) {
 	}
 	s.drainDelay(f.DrainDelay, &c)
 	s.logging(f.LogLevel, &c)
+	s.cluster(&f.ClusterFlags, &c)
 	s.listeners(c)
 	s.certificates(c)
 	s.security(f, &c)

@@ -74,7 +74,11 @@ func (s *settler) listeners(c config) {
 		s.fault("stomp-addr", "nothing listens for clients: --http-addr, --stomp-addr and --stomp-tls-addr are all off")
 	}
 	taken := map[string]string{}
-	for _, l := range append(c.clientListeners(), listenerSetting{"admin-addr", c.adminAddr}) {
+	others := []listenerSetting{{"admin-addr", c.adminAddr}}
+	if c.cluster.several() {
+		others = append(others, listenerSetting{"cluster-addr", c.cluster.addr})
+	}
+	for _, l := range append(c.clientListeners(), others...) {
 		if l.addr == "" || strings.HasSuffix(l.addr, ":0") {
 			continue
 		}
@@ -147,6 +151,14 @@ func (s *settler) checkFiles(c config) {
 	if c.tls.clientCA != "" {
 		if _, err := c.tls.loadClientCA(); err != nil {
 			s.fileFault("tls-client-ca", err)
+		}
+	}
+	if c.cluster.tls.configured() && c.cluster.tls.key != "" && c.cluster.tls.clientCA != "" {
+		if _, err := c.cluster.tls.loadCertificate(); err != nil {
+			s.fileFault("cluster-tls-cert", err)
+		}
+		if _, err := c.cluster.tls.loadClientCA(); err != nil {
+			s.fileFault("cluster-tls-ca", err)
 		}
 	}
 	if info, err := os.Stat(c.dataDir); err == nil && !info.IsDir() {

@@ -148,7 +148,7 @@ func TestSettings(t *testing.T) {
 			t.Fatalf("flags %q, check-config shows %v, want the same in the same order", names, shown)
 		}
 	}
-	if want := 24; len(names) != want {
+	if want := 32; len(names) != want {
 		t.Errorf("%d settings, want %d", len(names), want)
 	}
 }

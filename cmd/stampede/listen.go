@@ -17,18 +17,24 @@ import (
 // listeners are the open addresses of a node; one that is off is nil.
 type listeners struct {
 	http, stomp, stompTLS, admin net.Listener
+	cluster                      net.Listener // the node's to close once it runs
 }
 
 // listen opens every address, or none: its error names each flag whose address cannot be had.
 func listen(ctx context.Context, c config) (listeners, error) {
 	var l listeners
 	var faults []error
+	between := ""
+	if c.cluster.several() {
+		between = c.cluster.addr
+	}
 	for _, one := range []struct {
 		flag, addr string
 		into       *net.Listener
 	}{
 		{"http-addr", c.httpAddr, &l.http}, {"stomp-addr", c.stompAddr, &l.stomp},
 		{"stomp-tls-addr", c.stompTLSAddr, &l.stompTLS}, {"admin-addr", c.adminAddr, &l.admin},
+		{"cluster-addr", between, &l.cluster},
 	} {
 		if one.addr == "" {
 			continue
@@ -49,7 +55,7 @@ func listen(ctx context.Context, c config) (listeners, error) {
 
 // close closes what is open; closing twice does no harm.
 func (l listeners) close() {
-	for _, one := range []net.Listener{l.http, l.stomp, l.stompTLS, l.admin} {
+	for _, one := range []net.Listener{l.http, l.stomp, l.stompTLS, l.admin, l.cluster} {
 		if one != nil {
 			_ = one.Close() // closed already, or nothing to be done about it
 		}
@@ -79,6 +85,7 @@ func (l listeners) places(c config) []place {
 	add("websocket", socket, l.http, c.wsPath)
 	add("health", web, l.http, "/health")
 	add("admin", "http", l.admin, "")
+	add("cluster", "tcp", l.cluster, "")
 	return list
 }
 

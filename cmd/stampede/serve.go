@@ -143,7 +143,11 @@ func openNode(c config, open listeners, logger *slog.Logger) (_ *servingNode, er
 			return nil, err
 		}
 	}
-	if n.node, err = cluster.Open(clusterConfig(c), logger); err != nil {
+	cc := clusterConfig(c)
+	if cc.Network, err = clusterNetwork(c, open, logger); err != nil {
+		return nil, err
+	}
+	if n.node, err = cluster.Open(cc, logger); err != nil {
 		return nil, err
 	}
 	n.gateway = gateway.New(n.node, logger)
@@ -161,6 +165,9 @@ func clusterConfig(c config) cluster.Config {
 	cc := cluster.DefaultConfig()
 	cc.DataDir = c.dataDir
 	cc.Addr = "" // a node that stays alone needs no port for others
+	if c.cluster.several() {
+		cc.Addr, cc.Advertise, cc.Seeds, cc.Expect = c.cluster.addr, c.cluster.advertise, c.cluster.seeds, c.cluster.expect
+	}
 	cc.RaftTimeout = c.raftTimeout
 	cc.Version = readBuild().version
 	return cc

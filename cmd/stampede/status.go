@@ -69,7 +69,7 @@ func printStatus(w io.Writer, s admin.Status) error {
 	row("destinations", "%d topics, %d queues, %d subscriptions here", s.Topics, s.Queues, s.Subscriptions)
 	row("messages", "%d waiting in queues, %d unsettled, %d waiting for users", s.QueueWaiting, s.Unsettled, s.UserWaiting)
 	for _, m := range s.Members {
-		row("member", "%s at %s, %s%s", m.Node, m.Address, voterWord(m.Voter), leaderWord(m.Leader))
+		row("member", "%s at %s, %s%s%s", m.Node, m.Address, voterWord(m.Voter), wordIf(m.Leader, ", leader"), wordIf(m.Self, ", this node"))
 	}
 	return t.Flush()
 }
@@ -81,9 +81,9 @@ func voterWord(voter bool) string {
 	return "non-voter"
 }
 
-func leaderWord(leader bool) string {
-	if leader {
-		return ", leader"
+func wordIf(on bool, word string) string {
+	if on {
+		return word
 	}
 	return ""
 }

@@ -131,11 +131,8 @@ var errNoLeader = errors.New("no other voter takes the leadership")
 // node leads, or with an error when none took over before ctx ended.
 func (n *Node) Resign(ctx context.Context) error {
 	c := n.consensus.Load()
-	if c == nil || !n.leads.Load() {
-		return nil
-	}
-	if len(c.standing().members) < 2 {
-		return nil // alone: there is nothing to hand over
+	if c == nil || !n.leads.Load() || len(c.standing().members) < 2 {
+		return nil // there is nothing to hand over
 	}
 	var err error
 	for ctx.Err() == nil {
@@ -143,15 +140,18 @@ func (n *Node) Resign(ctx context.Context) error {
 		go awaitFate(c.transfer(), handed)
 		select {
 		case err = <-handed:
-			if err == nil {
-				return nil
-			}
 		case <-ctx.Done():
 		}
+		if leader := c.standing().leader; leader != "" && leader != n.self.now().Node && !n.leads.Load() {
+			return nil
+		}
 		select {
-		case <-time.After(dialPause):
+		case <-time.After(resignPause):
 		case <-ctx.Done():
 		}
 	}
 	return errors.Join(errNoLeader, err)
 }
+
+// resignPause lies between two tries to hand the leadership over.
+const resignPause = 10 * time.Millisecond

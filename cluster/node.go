@@ -76,6 +76,8 @@ type Node struct {
 	consensus atomic.Pointer[consensus] // set by Run
 	leads     atomic.Bool
 	forwards  forwards
+	mesh      *mesh
+	watcher   Watcher // nil: nobody asks; set by Run
 	running   atomic.Bool
 	closed    atomic.Bool
 	answers   chan outcome // of capacity 1: a proposal that should long have been committed
@@ -98,6 +100,7 @@ func Open(cfg Config, logger *slog.Logger) (*Node, error) {
 		cfg: cfg, logger: logger.With("component", "cluster"), start: time.Now(), clock: newClock(systemSource()),
 		answers: make(chan outcome, 1), failed: make(chan struct{}), ended: make(chan struct{}),
 	}
+	n.mesh = newMesh(n)
 	if n.disk = cfg.Disk; n.disk == nil {
 		dir, err := OpenDir(cfg.DataDir)
 		if err != nil {
@@ -219,6 +222,8 @@ func (n *Node) Run(ctx context.Context, p Performer) error {
 		return errors.New("run node: it ran already")
 	}
 	n.fold.perform(p)
+	n.mesh.receiver, _ = p.(Receiver)
+	n.watcher, _ = p.(Watcher)
 	storeCtx, stopStore := context.WithCancel(context.WithoutCancel(ctx))
 	var flusher errgroup.Group
 	flusher.Go(func() error { return n.flush(storeCtx) })
@@ -275,6 +280,7 @@ func (n *Node) takePart(ctx context.Context) error {
 	duties.Go(func() error { return n.proposer.runDelays(drained) })
 	duties.Go(func() error { return n.runRoute(drained) })
 	duties.Go(func() error { return n.runRebirth(drained) })
+	duties.Go(func() error { return n.runMesh(drained) })
 	duties.Go(func() error { return n.runTicks(drained) })
 	duties.Go(func() error { return n.runAnswers(drained) })
 	duties.Go(func() error { return n.runPositions(drained) })

@@ -14,6 +14,11 @@ const (
 	dialTimeout = 3 * time.Second
 )
 
+// Watcher hears who leads. A Performer that is one is told, from a goroutine of the node's; it must not block.
+type Watcher interface {
+	LeaderChanged(node string) // "" while none is known
+}
+
 // ownRoute proposes to this node's own Raft: it leads.
 type ownRoute struct{ node *Node }
 
@@ -27,6 +32,7 @@ type routing struct {
 	node   *Node
 	c      *consensus
 	leads  bool
+	known  string              // the leader that was told last
 	leader string              // node id that the stream, or the dial under way, goes to; "" neither
 	stream *forwardStream      // nil while none is open
 	dialed chan *forwardStream // of capacity 1: the result of the dial under way, nil when it failed
@@ -78,11 +84,17 @@ func (r *routing) lead(leads bool) {
 
 // follow leaves a leader that leads no more and begins to dial the one that does.
 func (r *routing) follow(ctx context.Context) {
+	at := r.c.standing()
+	leader := at.leader
+	if leader != r.known {
+		r.known = leader
+		if r.node.watcher != nil {
+			r.node.watcher.LeaderChanged(leader)
+		}
+	}
 	if r.leads || r.node.port == nil {
 		return
 	}
-	at := r.c.standing()
-	leader := at.leader
 	if leader == r.node.self.now().Node {
 		leader = "" // it is told by leadership when it may propose
 	}

@@ -50,6 +50,8 @@ type Gateway struct {
 	delivered uint64
 	answers   []answer // outcomes of events that are not performed yet
 
+	remote remote // unlogged messages of other nodes
+
 	noticeMu    sync.Mutex // one notice of the broker at a time
 	noticeWakes wakeList   // guarded by noticeMu
 }
@@ -57,6 +59,8 @@ type Gateway struct {
 var (
 	_ server.Backend    = (*Gateway)(nil)
 	_ cluster.Performer = (*Gateway)(nil)
+	_ cluster.Receiver  = (*Gateway)(nil)
+	_ cluster.Watcher   = (*Gateway)(nil)
 )
 
 // New makes the gateway of a node. It starts nothing: the node calls it from Run.

@@ -56,6 +56,8 @@ type link struct {
 	// Between goroutines.
 	answered      atomic.Uint64
 	answeredBytes atomic.Uint64
+	answeredSeq   atomic.Uint64 // a place at or after that of the last command answered
+	confirming    atomic.Int64  // SUBSCRIBEs whose receipt waits for other nodes
 	unread        atomic.Uint64 // bytes of receipts written while the outbox was full
 	blocked       atomic.Bool
 	unblock       chan struct{} // capacity 1
@@ -237,7 +239,7 @@ func (l *link) awaitRoom() {
 // awaitAnswers blocks the reading goroutine until everything that the session sent was answered.
 func (l *link) awaitAnswers() {
 	l.submit()
-	l.await(func() bool { return l.waitingCommands() == 0 })
+	l.await(func() bool { return l.waitingCommands() == 0 && l.confirming.Load() == 0 })
 }
 
 func (l *link) await(enough func() bool) {
@@ -267,6 +269,11 @@ func (l *link) await(enough func() bool) {
 func (l *link) answer(size uint64) {
 	l.answeredBytes.Add(size)
 	l.answered.Add(1)
+	l.goOn()
+}
+
+// goOn lets a reading goroutine that waits look again.
+func (l *link) goOn() {
 	if l.blocked.Load() {
 		l.blocked.Store(false)
 		select {

@@ -38,30 +38,59 @@ type drainNotice struct {
 	ReconnectInSeconds int    `json:"reconnectInSeconds"`
 }
 
-// AnnounceDrain tells the sessions of this node that it is going away and when to come back elsewhere.
+// AnnounceDrain tells the sessions of all nodes that this one is going away and when its own may come back elsewhere.
 func (g *Gateway) AnnounceDrain(reconnectIn time.Duration) {
-	g.notice(destEvents, drainNotice{
+	g.noticeToAll(destEvents, drainNotice{
 		Type: "drain", Message: "This node drains: connect again, the balancer takes you to another.",
 		Node: g.self.String(), ReconnectInSeconds: int(reconnectIn.Seconds()),
 	})
 }
 
+// nodeNotice tells of what the log says about nodes. Every node folds it and tells its own subscribers.
+type nodeNotice struct {
+	Type string `json:"type"` // joined, lost or leader
+	Node string `json:"node"`
+	At   int64  `json:"timestamp"`
+}
+
+func (g *Gateway) nodeEvent(what string, node string) {
+	g.notice(destEvents, nodeNotice{Type: what, Node: node, At: g.now().UnixMilli()})
+}
+
+// LeaderChanged implements cluster.Watcher: each node tells its own sessions who leads now, "" while nobody is known to.
+func (g *Gateway) LeaderChanged(node string) { g.nodeEvent("leader", node) }
+
+// notice tells the subscribers of this node.
 func (g *Gateway) notice(dest string, body any) {
-	if !g.router.listened(dest) {
-		return
+	if g.router.listened(dest) {
+		g.tellNotice(dest, body, false)
 	}
+}
+
+// noticeToAll tells the subscribers of all nodes.
+func (g *Gateway) noticeToAll(dest string, body any) { g.tellNotice(dest, body, true) }
+
+func (g *Gateway) tellNotice(dest string, body any, everywhere bool) {
 	b, err := json.Marshal(body)
 	if err != nil {
 		g.logger.Error("notice not encoded", "destination", dest, "error", err)
 		return
 	}
-	g.noticeMu.Lock()
-	defer g.noticeMu.Unlock()
 	m := &broker.Message{
 		Kind: broker.KindTopic, Dest: dest, At: g.nowInstant(), Headers: jsonHeaders, Body: b, Text: true, Node: g.self,
 	}
+	g.tellUnlogged(m)
+	if everywhere {
+		g.node.SendUnlogged(m, 0, nil)
+	}
+}
+
+// tellUnlogged gives a message that no session has sent to this node's subscribers.
+func (g *Gateway) tellUnlogged(m *broker.Message) {
+	g.noticeMu.Lock()
+	defer g.noticeMu.Unlock()
 	var e encoder
 	e.reset(m, g.unloggedID())
-	g.stats.Delivered.Add(g.publishUnlogged(&e, nil))
+	g.stats.Delivered.Add(g.publishUnlogged(&e, nil, &g.noticeWakes))
 	g.noticeWakes.wake()
 }

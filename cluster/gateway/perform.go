@@ -124,8 +124,11 @@ type answer struct {
 
 // performed tells how far all subscriptions are, and counts the answers of what was performed.
 func (g *Gateway) performed() {
-	g.pushed.Store(uint64(g.node.Applied()))
+	applied := uint64(g.node.Applied())
+	g.pushed.Store(applied)
+	g.releaseHeld(broker.Seq(applied))
 	for i, a := range g.answers {
+		a.link.answeredSeq.Store(applied)
 		a.link.answer(a.size)
 		g.answers[i] = answer{}
 	}
@@ -209,6 +212,10 @@ func (g *Gateway) note(e *broker.Effect) {
 		g.presence("opened", e)
 	case broker.EffectSessionClosed:
 		g.presence("closed", e)
+	case broker.EffectNodeStarted:
+		g.nodeEvent("joined", e.Node.String())
+	case broker.EffectNodeLost:
+		g.nodeEvent("lost", e.Node.String())
 	case broker.EffectPolicyChanged:
 		g.policiesChanged()
 	}

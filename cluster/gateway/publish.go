@@ -37,13 +37,9 @@ func (g *Gateway) Publish(ctx context.Context, destination string, headers []str
 	m := l.sender.message
 	m.Text = utf8.Valid(body) && utf8.Valid(m.Headers)
 	if transient {
-		g.noticeMu.Lock()
-		defer g.noticeMu.Unlock()
 		m.At = g.nowInstant()
-		var e encoder
-		e.reset(&m, g.unloggedID())
-		g.stats.Delivered.Add(g.publishUnlogged(&e, nil))
-		g.noticeWakes.wake()
+		g.tellUnlogged(&m)
+		g.node.SendUnlogged(&m, 0, nil)
 		return 0, nil
 	}
 	seq, err := g.submit(ctx, broker.MessageSent{Message: &m})

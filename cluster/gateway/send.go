@@ -33,13 +33,21 @@ func (l *link) Send(f *stomp.Frame) *stomp.ProtocolError {
 type sender struct {
 	message  broker.Message // the SEND at hand; points into its frame and into headers
 	headers  []byte
-	sentTo   string            // destination of the last SEND, as written
-	address  address           // and what it means
-	encoder  encoder           // of unlogged messages
-	unlogged uint64            // deliveries of unlogged messages not counted yet
-	loggedTo string            // destination of the last logged SEND
-	loggedAt uint64            // and how many commands have to be answered for it to be
-	loggedBy map[string]uint64 // the same for others before it that may not be answered yet; nil until there are two
+	sentTo   string                // destination of the last SEND, as written
+	address  address               // and what it means
+	encoder  encoder               // of unlogged messages
+	unlogged uint64                // deliveries of unlogged messages not counted yet
+	loggedTo string                // destination of the last logged SEND
+	logged   loggedMark            // and where it stands
+	loggedBy map[string]loggedMark // the same for others before it; nil until there are two
+	floor    broker.Seq            // stands for those that loggedBy has forgotten
+}
+
+// loggedMark says of a session's last logged message to a destination how many commands have to be answered for it to be, and, once it is,
+// a place in the log at or after its own.
+type loggedMark struct {
+	at  uint64
+	seq broker.Seq
 }
 
 // rest lets go of what one read of the socket has left behind.
@@ -100,58 +108,73 @@ func (l *link) resolve(f *stomp.Frame) (*address, *stomp.ProtocolError) {
 const stalledWait = time.Second
 
 // lastLogged remembers that the session has a logged message on the way to a destination: its unlogged ones to the
-// same destination must not overtake it.
+// same destination must not overtake it, on any node.
 func (l *link) lastLogged(dest string) {
 	o := l.sender
-	if answered := l.answered.Load(); o.loggedTo != dest && o.loggedAt > answered {
+	if o.loggedTo != dest && o.logged.at > 0 {
 		if o.loggedBy == nil {
-			o.loggedBy = map[string]uint64{}
+			o.loggedBy = map[string]loggedMark{}
 		}
 		if len(o.loggedBy) > 2*sessionCommandsMax { // at most sessionCommandsMax of them can wait
-			maps.DeleteFunc(o.loggedBy, func(_ string, at uint64) bool { return at <= answered })
+			answered := l.answered.Load()
+			o.floor = broker.Seq(l.answeredSeq.Load())
+			maps.DeleteFunc(o.loggedBy, func(_ string, m loggedMark) bool { return m.at <= answered })
 		}
-		o.loggedBy[o.loggedTo] = o.loggedAt
+		o.loggedBy[o.loggedTo] = o.logged
 	}
-	o.loggedTo, o.loggedAt = dest, l.proposed+1
+	o.loggedTo, o.logged = dest, loggedMark{at: l.proposed + 1}
 }
 
-// answersBefore is how many commands have to be answered before an unlogged message to a destination may go out.
-func (o *sender) answersBefore(dest string) uint64 {
-	if dest == o.loggedTo {
-		return o.loggedAt
-	}
-	return o.loggedBy[dest]
-}
-
-// publishUnlogged routes the SEND at hand to this node's subscribers; on the reading goroutine.
-func (l *link) publishUnlogged(receipt string) {
+// after gives the place in the log that a subscriber must have been given everything up to before it is given an unlogged message of this
+// session to a destination. It blocks until the session's own logged messages there have their outcome.
+func (l *link) after(dest string) broker.Seq {
 	o := l.sender
-	if l.answered.Load() < o.answersBefore(o.message.Dest) {
+	mark, last := o.logged, dest == o.loggedTo
+	if !last {
+		mark = o.loggedBy[dest]
+	}
+	if mark.at == 0 {
+		return o.floor
+	}
+	if l.answered.Load() < mark.at {
 		l.awaitAnswers()
 	}
+	if mark.seq == 0 {
+		mark.seq = broker.Seq(l.answeredSeq.Load())
+		if last {
+			o.logged = mark
+		} else {
+			o.loggedBy[dest] = mark
+		}
+	}
+	return mark.seq
+}
+
+// publishUnlogged routes the SEND at hand to this node's subscribers and to the nodes whose subscribers want it; on the reading goroutine.
+func (l *link) publishUnlogged(receipt string) {
+	o := l.sender
+	after := l.after(o.message.Dest)
 	g := l.gateway
 	m := &o.message
-	now := g.now()
-	m.At = broker.Instant(now.UnixMilli())
+	m.At = g.nowInstant()
 	o.encoder.reset(m, g.unloggedID())
-	o.unlogged += g.publishUnlogged(&o.encoder, l)
+	o.unlogged += g.publishUnlogged(&o.encoder, l, &l.wakes)
+	g.node.SendUnlogged(m, after, l.patience)
 	l.receipt(receipt)
 }
 
 // publishUnlogged gives the encoder's message to every subscription of this node that wants it, and tells to how many.
-// from is the publishing session, nil for the broker's own: only a session waits for full outboxes.
-func (g *Gateway) publishUnlogged(e *encoder, from *link) (delivered uint64) {
+// from is the publishing session, nil for the broker's own and for those of other nodes: only a session waits for full outboxes.
+func (g *Gateway) publishUnlogged(e *encoder, from *link, wakes *wakeList) (delivered uint64) {
 	m := e.message
 	var full []*topicSub
-	wakes := &g.noticeWakes
-	if from != nil {
-		wakes = &from.wakes
-	}
 	g.router.visit(m.Dest, func(s *topicSub) {
 		switch {
 		case s.closed.Load() || (s.noLocal && s.link.sent(m)):
 		case s.lagging.Load():
-			g.drop(s)
+			if !s.isParked() { // before its receipt nothing is promised
+				g.drop(s)
+			}
 		case s.link.session.Full():
 			full = append(full, s)
 		default:
@@ -182,12 +205,27 @@ func (l *link) awaitSpace(s *topicSub) bool {
 	if s.stalled.Load() && s.link.session.Full() {
 		return false
 	}
-	l.submit()
-	l.wakeAll()
 	s.link.session.Wake()
-	l.session.PauseHeartBeat(true)
-	ok := s.link.session.AwaitSpace(stalledWait)
-	l.session.PauseHeartBeat(false)
+	ok := l.stall(s.link.session.AwaitSpace)
 	s.stalled.Store(!ok)
 	return ok
+}
+
+// patience waits for room on the link to another node, with the same bounds.
+func (l *link) patience(to *cluster.MeshLink) bool {
+	if to.Stalled.Load() && to.Full() {
+		return false
+	}
+	ok := l.stall(to.AwaitRoom)
+	to.Stalled.Store(!ok)
+	return ok
+}
+
+// stall waits for room somewhere, and says meanwhile what the session has said before.
+func (l *link) stall(await func(time.Duration) bool) bool {
+	l.submit()
+	l.wakeAll()
+	l.session.PauseHeartBeat(true)
+	defer l.session.PauseHeartBeat(false)
+	return await(stalledWait)
 }

@@ -41,6 +41,9 @@ func (l *link) Subscribe(f *stomp.Frame) *stomp.ProtocolError {
 		link: l, id: id, number: l.gateway.subscriptions.Add(1), dest: a.dest, mode: mode,
 		noLocal: isTrue(f, "no-local", "activemq.noLocal"), head: messageHead(l.version, id), credit: c,
 	}
+	if a.kind == broker.KindTopic {
+		s.interest = a.dest
+	}
 	if a.pattern {
 		s.dest, s.serverPattern = "", a.server
 		if s.pattern, err = parsePattern(a.dest); err != nil {
@@ -130,18 +133,34 @@ func (l *link) subscribeUser(s *topicSub, a address, c credit, p position, recei
 	return nil
 }
 
-// subscribeTopic needs nobody: the receipt first, then the route [G1], then, with a position, the log.
+// subscribeTopic tells the other nodes, since their unlogged messages come only to who wants them. The receipt comes first, then the route
+// [G1], then, with a position, the log. Where a receipt is asked for it waits until the others know; until then the subscription is parked.
 func (l *link) subscribeTopic(s *topicSub, p position, receipt string) *stomp.ProtocolError {
 	from, err := l.gateway.seqOf(p, s.dest)
 	if err != nil {
 		l.dropTopic(s)
 		return err
 	}
+	confirmed := l.gateway.node.AddInterest(s.interest, s.dest == "")
+	s.counted = true
+	if confirmed != nil && receipt != "" {
+		l.parkTopic(s, p, from)
+		l.confirming.Add(1)
+		go l.confirm(s, receipt, confirmed)
+		return nil
+	}
 	l.receipt(receipt)
 	if !p.given {
 		l.gateway.router.add(s)
 		return nil
 	}
+	l.lagFrom(s, from)
+	l.session.RequestRefill()
+	return nil
+}
+
+// lagFrom routes a subscription that begins to read the log from a place on.
+func (l *link) lagFrom(s *topicSub, from broker.Seq) {
 	s.from = from
 	s.lagging.Store(true)
 	s.cursor = from
@@ -151,11 +170,34 @@ func (l *link) subscribeTopic(s *topicSub, p position, receipt string) *stomp.Pr
 	s.seen = max(s.seen, applied)
 	s.mu.Unlock()
 	l.addLagging(s)
-	l.session.RequestRefill()
 	if from > applied+1 {
 		time.AfterFunc(positionAheadWait, func() { s.checkPosition(from) })
 	}
-	return nil
+}
+
+// parkTopic routes a subscription that is given nothing before its receipt: what is logged meanwhile it reads from the log then.
+func (l *link) parkTopic(s *topicSub, p position, from broker.Seq) {
+	if !p.given {
+		from = l.gateway.node.Applied() + 1
+	}
+	s.mu.Lock()
+	s.parked = true
+	s.mu.Unlock()
+	l.lagFrom(s, from)
+}
+
+// confirm writes the receipt of a SUBSCRIBE once the other nodes know of it, and lets the subscription go on.
+func (l *link) confirm(s *topicSub, receipt string, confirmed <-chan struct{}) {
+	select {
+	case <-confirmed:
+	case <-l.session.Gone():
+	}
+	if s.unpark(func() bool { return l.writeReceipt(receipt) }) {
+		l.session.Wake()
+	}
+	l.session.RequestRefill()
+	l.confirming.Add(-1)
+	l.goOn()
 }
 
 // checkPosition ends a subscription whose position is still ahead of the log after positionAheadWait.
@@ -207,6 +249,10 @@ func (l *link) Unsubscribe(f *stomp.Frame) *stomp.ProtocolError {
 func (l *link) dropTopic(s *topicSub) {
 	s.closed.Store(true)
 	l.gateway.router.remove(s)
+	if s.counted {
+		s.counted = false
+		l.gateway.node.RemoveInterest(s.interest, s.dest == "")
+	}
 	delete(l.topics, s.id)
 	delete(l.numbers, s.number)
 	if s.user {

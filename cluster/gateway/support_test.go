@@ -55,11 +55,16 @@ func startIn(t testing.TB, dir string, options ...func(*server.Config)) *running
 	cfg := cluster.DefaultConfig()
 	cfg.DataDir, cfg.Addr, cfg.Name = dir, "", "node-under-test"
 	cfg.RingEventsMax = 1 << 14
+	return startNode(t, cfg, options...)
+}
+
+func startNode(t testing.TB, cfg cluster.Config, options ...func(*server.Config)) *running {
+	t.Helper()
 	node, err := cluster.Open(cfg, quiet())
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
-	r := &running{node: node, dir: dir}
+	r := &running{node: node, dir: cfg.DataDir}
 	r.gateway = gateway.New(node, quiet())
 	sc := server.DefaultConfig()
 	for _, option := range options {

@@ -27,9 +27,11 @@ type topicSub struct {
 	number        uint64
 	dest          string // "" for a pattern
 	pattern       broker.Pattern
-	serverPattern bool // the pattern names the broker's own topics
-	place         int  // in the router's list; guarded by the router
-	user          bool // a user destination: what was taken is reported to the fold
+	serverPattern bool   // the pattern names the broker's own topics
+	place         int    // in the router's list; guarded by the router
+	interest      string // of topics: the destination or pattern that other nodes are told
+	counted       bool   // they were; of the reading goroutine
+	user          bool   // a user destination: what was taken is reported to the fold
 	mode          broker.AckMode
 	noLocal       bool
 	head          []byte
@@ -142,7 +144,7 @@ func (s *topicSub) refill(r *refiller, space int) (written int, done, stuck bool
 	s.mu.Lock()
 	from, parked, free := s.cursor, s.parked, int(s.credit.messages)-s.window.unsettled
 	s.mu.Unlock()
-	if s.closed.Load() {
+	if s.closed.Load() || !s.lagging.Load() {
 		return 0, true, false
 	}
 	limit := refillMessages
@@ -192,6 +194,25 @@ func (s *topicSub) start(from broker.Seq) {
 	s.seen = max(s.seen, s.link.gateway.node.Applied())
 	s.mu.Unlock()
 	s.link.session.RequestRefill()
+}
+
+// unpark ends the parking of a subscription whose place is known. The receipt comes before anything that it is given; where nothing was
+// logged meanwhile it is pushed to from here on, and misses no unlogged message after its receipt.
+func (s *topicSub) unpark(receipt func() bool) (wake bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wake = receipt()
+	s.parked = false
+	if s.cursor > s.seen {
+		s.lagging.Store(false)
+	}
+	return wake
+}
+
+func (s *topicSub) isParked() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.parked
 }
 
 // settle takes back the credit of deliveries up to (cumulative) or of exactly a tag. It gives the position up to which

@@ -1,0 +1,239 @@
+package gateway_test
+
+// This file holds three nodes with their gateways and STOMP servers in one process.
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"stampede/broker"
+	"stampede/cluster"
+	"stampede/stomp"
+	"stampede/stomp/server"
+)
+
+// startThree founds a cluster of three.
+func startThree(t *testing.T, options ...func(*server.Config)) []*running {
+	t.Helper()
+	addrs := freeAddrs(t, 3)
+	nodes := make([]*running, 3)
+	started := make(chan struct{})
+	for i := range nodes {
+		cfg := cluster.DefaultConfig()
+		cfg.DataDir, cfg.Name, cfg.RingEventsMax = t.TempDir(), fmt.Sprint("n", i+1), 1<<14
+		cfg.Addr, cfg.Seeds, cfg.Expect, cfg.RaftTimeout = addrs[i], addrs, 3, 200*time.Millisecond
+		go func() {
+			nodes[i] = startNode(t, cfg, options...)
+			started <- struct{}{}
+		}()
+	}
+	for range nodes {
+		<-started
+	}
+	for _, n := range nodes {
+		if n == nil {
+			t.FailNow()
+		}
+		await(t, "links of "+n.dir, func() bool { return n.node.MeshStats().Links == 2 })
+	}
+	return nodes
+}
+
+// freeAddrs gives loopback addresses that nobody listens on.
+func freeAddrs(t *testing.T, n int) (addrs []string) {
+	t.Helper()
+	for range n {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = ln.Close() }() // all stay open until there are enough
+		addrs = append(addrs, ln.Addr().String())
+	}
+	return addrs
+}
+
+func TestUnloggedMessagesOfOtherNodes(t *testing.T) {
+	nodes := startThree(t)
+
+	t.Run("reach who subscribed with a receipt before they were sent, in their order", func(t *testing.T) {
+		for _, pattern := range []string{"/topic/mesh.one", "/topic/mesh.*", "/topic/**"} {
+			var subscribers []*client
+			for _, n := range nodes {
+				c := n.connect(t)
+				c.subscribe("0", pattern)
+				subscribers = append(subscribers, c)
+			}
+			publisher := nodes[0].connect(t)
+			for i := range 200 {
+				publisher.send("/topic/mesh.one", strconv.Itoa(i), "persistent", "false")
+			}
+			for i, c := range subscribers {
+				check(t, fmt.Sprint("bodies at node ", i+1, " for ", pattern), c.bodies(200), numbered("", 0, 199))
+				c.close()
+			}
+			publisher.close()
+		}
+	})
+
+	t.Run("are not sent to nodes that do not want them", func(t *testing.T) {
+		before := nodes[0].node.MeshStats().Sent
+		reader := nodes[0].connect(t)
+		reader.subscribe("0", "/topic/local")
+		local := nodes[0].connect(t)
+		local.publish("/topic/local", "x", "persistent", "false")
+		check(t, "body", string(reader.message().Body), "x")
+		if got := nodes[0].node.MeshStats().Sent; got != before {
+			t.Errorf("%d messages sent to other nodes, want none", got-before)
+		}
+		gone := nodes[1].connect(t)
+		gone.subscribe("0", "/topic/gone")
+		gone.ask(stomp.CommandUnsubscribe, "id", "0")
+		await(t, "the other node to know", func() bool {
+			before = nodes[0].node.MeshStats().Sent
+			local.publish("/topic/gone", "x", "persistent", "false")
+			return nodes[0].node.MeshStats().Sent == before
+		})
+	})
+
+	t.Run("do not overtake a logged one of the same session to the same destination", func(t *testing.T) {
+		subscriber := nodes[2].connect(t)
+		subscriber.subscribe("0", "/topic/mixed")
+		publisher := nodes[1].connect(t)
+		for i := range 300 {
+			if i%3 == 0 {
+				publisher.send("/topic/mixed", strconv.Itoa(i))
+			} else {
+				publisher.send("/topic/mixed", strconv.Itoa(i), "persistent", "false")
+			}
+		}
+		check(t, "bodies", subscriber.bodies(300), numbered("", 0, 299))
+	})
+
+	t.Run("are given with the publisher's time and an id of the subscriber's node that can be resumed after", func(t *testing.T) {
+		subscriber := nodes[0].connect(t)
+		subscriber.subscribe("0", "/topic/ids")
+		publisher := nodes[1].connect(t)
+		publisher.publish("/topic/ids", "one")
+		publisher.publish("/topic/ids", "two", "persistent", "false")
+		one, two := subscriber.message(), subscriber.message()
+		if two.Value("timestamp") == "" || two.Value("message-id") == one.Value("message-id") {
+			t.Errorf("unlogged message %s after %s", show(two), show(one))
+		}
+		again := nodes[2].connect(t)
+		again.subscribe("0", "/topic/ids", "resume-after", two.Value("message-id"))
+		publisher.publish("/topic/ids", "three")
+		check(t, "body after the unlogged one", string(again.message().Body), "three")
+	})
+
+	t.Run("are not given to their own session with no-local, on its node alone", func(t *testing.T) {
+		own := nodes[0].connect(t)
+		own.subscribe("0", "/topic/own", "no-local", "true")
+		other := nodes[1].connect(t)
+		other.subscribe("0", "/topic/own", "no-local", "true")
+		own.publish("/topic/own", "mine", "persistent", "false")
+		check(t, "body at the other node", string(other.message().Body), "mine")
+		other.publish("/topic/own", "theirs", "persistent", "false")
+		check(t, "body at the session that sent before", string(own.message().Body), "theirs")
+	})
+}
+
+func TestNoticesAreToldOnEachNode(t *testing.T) {
+	nodes := startThree(t)
+	var watchers []*client
+	for _, n := range nodes {
+		c := n.connect(t)
+		c.subscribe("e", "/topic/server.events")
+		c.subscribe("p", "/topic/server.presence")
+		watchers = append(watchers, c)
+	}
+	visitor := nodes[1].connect(t, "login", "ada")
+	visitor.publish("/topic/x", "the session is known")
+	nodes[0].gateway.AnnounceDrain(5 * time.Second)
+	for i, c := range watchers {
+		opened, drains := 0, 0
+		for opened == 0 || drains == 0 {
+			m := c.message()
+			switch body := string(m.Body); {
+			case m.Value("subscription") == "e":
+				drains++
+			case containsAll(body, `"opened"`, `"ada"`):
+				opened++
+			}
+		}
+		if opened != 1 || drains != 1 {
+			t.Errorf("node %d told %d times of the session and %d times of the drain, want once each", i+1, opened, drains)
+		}
+	}
+}
+
+func containsAll(text string, parts ...string) bool {
+	for _, p := range parts {
+		if !strings.Contains(text, p) {
+			return false
+		}
+	}
+	return true
+}
+
+func TestQueueOverThreeNodes(t *testing.T) {
+	nodes := startThree(t)
+	var consumers []*client
+	for _, n := range nodes {
+		c := n.connect(t)
+		c.subscribe("0", "/queue/three", "ack", "client-individual", "prefetch-count", "5")
+		consumers = append(consumers, c)
+	}
+	publisher := nodes[0].connect(t)
+	for i := range 30 {
+		publisher.send("/queue/three", strconv.Itoa(i))
+	}
+	publisher.publish("/topic/other", "all are in")
+	seen := map[string]int{}
+	for round := range 2 {
+		for _, c := range consumers {
+			for range 5 {
+				m := c.message()
+				seen[string(m.Body)]++
+				c.do(stomp.CommandAck, "id", m.Value("ack"))
+			}
+		}
+		if round == 0 && len(seen) != 15 {
+			t.Errorf("%d different messages, want 15", len(seen))
+		}
+	}
+	for body, n := range seen {
+		if n != 1 {
+			t.Errorf("message %s came %d times", body, n)
+		}
+	}
+	if len(seen) != 30 {
+		t.Errorf("%d messages, want 30", len(seen))
+	}
+	for _, n := range nodes {
+		await(t, "the queue to be empty everywhere", func() bool {
+			waiting := -1
+			n.inspect(t, func(s *broker.State) { waiting = s.Counts().QueueWaiting + s.Counts().Unsettled })
+			return waiting == 0
+		})
+	}
+}
+
+func TestSessionsOfOneUserOnSeveralNodes(t *testing.T) {
+	nodes := startThree(t)
+	var sessions []*client
+	for _, n := range nodes {
+		c := n.connect(t, "login", "ada")
+		c.subscribe("0", "/user/queue/private")
+		sessions = append(sessions, c)
+	}
+	sender := nodes[0].connect(t, "login", "bob")
+	sender.publish("/user/ada/queue/private", "hello")
+	for i, c := range sessions {
+		check(t, fmt.Sprint("body at node ", i+1), string(c.message().Body), "hello")
+	}
+}

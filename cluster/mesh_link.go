@@ -1,0 +1,430 @@
+package cluster
+
+// This file holds the two ends of a link of the mesh: the inlet, at the node that opened it and wants messages, and the MeshLink, at the
+// node that sends them. FORMAT.md has the frames.
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"stampede/broker"
+)
+
+const (
+	// meshPing is how often something is said on a link; meshSilence is how long nothing may come before it is given up.
+	meshPing    = 2 * time.Second
+	meshSilence = 6 * time.Second
+	// meshFrameMax bounds a frame; above the largest message.
+	meshFrameMax = 32 << 20
+	// meshTextMax bounds a destination or pattern.
+	meshTextMax = 4 << 10
+	// meshMatchesMax bounds the remembered destinations of a link that has patterns; beyond it they are forgotten and matched anew.
+	meshMatchesMax = 1 << 16
+
+	frameHeadBytes = 4 + 1
+)
+
+// The frames of a link.
+const (
+	frameInterest = 'I' // to the sender: number, add or remove, pattern or not, text
+	framePing     = 'P' // both ways
+	frameConfirm  = 'C' // to the inlet: number
+	frameMessage  = 'M' // to the inlet: after, stored form of a message
+)
+
+var errMeshFrame = errors.New("frame of the mesh is not understood")
+
+// beginFrame appends the head of a frame, whose length endFrame fills in.
+func beginFrame(dst []byte, kind byte) []byte { return append(dst, 0, 0, 0, 0, kind) }
+
+func endFrame(frame []byte) []byte {
+	binary.BigEndian.PutUint32(frame, uint32(len(frame)-4))
+	return frame
+}
+
+func appendInterest(dst []byte, number uint64, i interest, add bool) []byte {
+	frame := binary.BigEndian.AppendUint64(beginFrame(dst, frameInterest), number)
+	frame = append(frame, flagByte(add), flagByte(i.pattern))
+	return endFrame(append(frame, i.text...))
+}
+
+func flagByte(on bool) byte {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+func appendUnlogged(dst []byte, m *broker.Message, after broker.Seq) []byte {
+	frame := binary.BigEndian.AppendUint64(beginFrame(dst, frameMessage), uint64(after))
+	return endFrame(broker.AppendMessage(frame, m))
+}
+
+// readFrame reads a frame. One of a message is the caller's to keep.
+func readFrame(r *bufio.Reader) (kind byte, payload []byte, err error) {
+	var head [frameHeadBytes]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return 0, nil, err
+	}
+	length := binary.BigEndian.Uint32(head[:])
+	kind = head[4]
+	if length == 0 || length > meshFrameMax || (kind != frameMessage && length > meshTextMax+16) {
+		return 0, nil, fmt.Errorf("%w: kind %q of %d bytes", errMeshFrame, kind, length)
+	}
+	payload = make([]byte, length-1)
+	_, err = io.ReadFull(r, payload)
+	return kind, payload, err
+}
+
+// frameQueue is what waits to be written on a connection.
+type frameQueue struct {
+	conn   net.Conn
+	queued atomic.Int64
+	wake   chan struct{} // of capacity 1
+	done   chan struct{}
+	once   sync.Once
+
+	mu     sync.Mutex // guards the fields below
+	frames [][]byte
+	room   chan struct{} // closed when the queue is not full any more
+}
+
+func newFrameQueue(conn net.Conn) *frameQueue {
+	return &frameQueue{conn: conn, wake: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
+func (q *frameQueue) put(frame []byte) {
+	q.mu.Lock()
+	q.frames = append(q.frames, frame)
+	q.mu.Unlock()
+	q.queued.Add(int64(len(frame)))
+	select {
+	case q.wake <- struct{}{}:
+	default: // the writer will look
+	}
+}
+
+func (q *frameQueue) end() {
+	q.once.Do(func() {
+		close(q.done)
+		_ = q.conn.Close() // what was on its way is lost, as it may be
+	})
+}
+
+// write writes what is queued, and a ping when there is nothing, until the link ends.
+func (q *frameQueue) write() {
+	defer q.end()
+	ping := time.NewTicker(meshPing)
+	defer ping.Stop()
+	for {
+		select {
+		case <-q.wake:
+		case <-ping.C:
+			q.put(endFrame(beginFrame(nil, framePing)))
+		case <-q.done:
+			return
+		}
+		q.mu.Lock()
+		frames := net.Buffers(q.frames)
+		q.frames = nil
+		q.mu.Unlock()
+		for len(frames) > 0 {
+			n := min(len(frames), meshWriteFrames)
+			part := frames[:n:n]
+			frames = frames[n:]
+			if err := q.conn.SetWriteDeadline(time.Now().Add(meshSilence)); err != nil {
+				return
+			}
+			written, err := part.WriteTo(q.conn)
+			if err != nil {
+				return
+			}
+			q.taken(written)
+		}
+	}
+}
+
+// meshWriteFrames is how many frames go into one write.
+const meshWriteFrames = 256
+
+func (q *frameQueue) taken(n int64) {
+	if q.queued.Add(-n) < meshQueueMax {
+		q.mu.Lock()
+		if q.room != nil {
+			close(q.room)
+			q.room = nil
+		}
+		q.mu.Unlock()
+	}
+}
+
+func (q *frameQueue) full() bool { return q.queued.Load() >= meshQueueMax }
+
+// awaitRoom waits until the queue is not full, the link ends, or d has passed; it tells whether there is room.
+func (q *frameQueue) awaitRoom(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for q.full() {
+		q.mu.Lock()
+		if q.room == nil {
+			q.room = make(chan struct{})
+		}
+		room := q.room
+		q.mu.Unlock()
+		if !q.full() {
+			return true
+		}
+		select {
+		case <-room:
+		case <-q.done:
+			return true // what is put into it goes nowhere
+		case <-timer.C:
+			return !q.full()
+		}
+	}
+	return true
+}
+
+// read reads frames until the link ends, and calls idle when none is at hand.
+func (q *frameQueue) read(take func(kind byte, payload []byte) error, idle func()) error {
+	defer q.end()
+	reader := bufio.NewReaderSize(q.conn, forwardReadBytes)
+	for {
+		if reader.Buffered() == 0 {
+			idle()
+			if err := q.conn.SetReadDeadline(time.Now().Add(meshSilence)); err != nil {
+				return err
+			}
+		}
+		kind, payload, err := readFrame(reader)
+		if err != nil {
+			return err
+		}
+		if kind == framePing {
+			continue
+		}
+		if err := take(kind, payload); err != nil {
+			return err
+		}
+	}
+}
+
+// MeshLink is the way of unlogged messages to one other node.
+type MeshLink struct {
+	*frameQueue
+	peer    broker.NodeID
+	Stalled atomic.Bool // a publisher waited for it in vain; until it has room again nobody waits
+
+	table    sync.RWMutex // guards the fields below
+	exact    map[string]struct{}
+	patterns map[string]broker.Pattern
+	matches  map[string]bool // of the patterns, by destination
+}
+
+// AwaitRoom waits up to d for room, and tells whether there is.
+func (l *MeshLink) AwaitRoom(d time.Duration) bool { return l.awaitRoom(d) }
+
+// Full tells whether there is no room.
+func (l *MeshLink) Full() bool { return l.full() }
+
+func (l *MeshLink) send(frame []byte) { l.put(frame) }
+
+// wants tells whether a subscriber of the other node may want messages of dest.
+func (l *MeshLink) wants(dest string) bool {
+	l.table.RLock()
+	_, exact := l.exact[dest]
+	if exact || len(l.patterns) == 0 {
+		l.table.RUnlock()
+		return exact
+	}
+	match, known := l.matches[dest]
+	l.table.RUnlock()
+	if known {
+		return match
+	}
+	l.table.Lock()
+	defer l.table.Unlock()
+	for _, p := range l.patterns {
+		match = match || p.Match(dest)
+	}
+	if len(l.matches) >= meshMatchesMax {
+		clear(l.matches)
+	}
+	l.matches[dest] = match
+	return match
+}
+
+// interested takes a change of the other node's interest, and confirms it.
+func (l *MeshLink) interested(kind byte, payload []byte) error {
+	if kind != frameInterest || len(payload) < 10 {
+		return fmt.Errorf("%w: kind %q of %d bytes", errMeshFrame, kind, len(payload))
+	}
+	number, add, pattern, text := payload[:8], payload[8] == 1, payload[9] == 1, string(payload[10:])
+	if err := l.change(text, pattern, add); err != nil {
+		return err
+	}
+	l.put(endFrame(append(beginFrame(nil, frameConfirm), number...)))
+	return nil
+}
+
+func (l *MeshLink) change(text string, pattern, add bool) error {
+	l.table.Lock()
+	defer l.table.Unlock()
+	switch {
+	case pattern && add:
+		p, err := broker.ParsePattern(text)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errMeshFrame, err)
+		}
+		l.patterns[text] = p
+		clear(l.matches)
+	case pattern:
+		delete(l.patterns, text)
+		clear(l.matches)
+	case add:
+		l.exact[text] = struct{}{}
+	default:
+		delete(l.exact, text)
+	}
+	return nil
+}
+
+// take serves a link that another node has opened. It is the handler of the port. A node has one link: a new one ends the one before.
+func (m *mesh) take(conn net.Conn, peer member) {
+	l := &MeshLink{
+		frameQueue: newFrameQueue(conn), peer: peer.node, exact: make(map[string]struct{}),
+		patterns: make(map[string]broker.Pattern), matches: make(map[string]bool),
+	}
+	m.replace(l)
+	var writing sync.WaitGroup
+	writing.Go(l.write)
+	err := l.read(l.interested, func() {})
+	if errors.Is(err, errMeshFrame) {
+		m.node.logger.Warn("link of a node ended", "node", peer.node.String(), "error", err)
+	}
+	writing.Wait()
+	m.drop(l)
+}
+
+func (m *mesh) replace(l *MeshLink) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	outs := []*MeshLink{l}
+	for _, other := range *m.outs.Load() {
+		if other.peer == l.peer {
+			other.end()
+		} else {
+			outs = append(outs, other)
+		}
+	}
+	m.outs.Store(&outs)
+}
+
+func (m *mesh) drop(l *MeshLink) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var outs []*MeshLink
+	for _, other := range *m.outs.Load() {
+		if other != l {
+			outs = append(outs, other)
+		}
+	}
+	m.outs.Store(&outs)
+}
+
+// meshInlet is the end of a link at the node that opened it.
+type meshInlet struct {
+	*frameQueue
+	confirmed uint64 // guarded by the mesh's mu
+}
+
+// queueLocked queues a frame; the caller holds the mesh's mu, so that the changes go out in their order.
+func (l *meshInlet) queueLocked(frame []byte) { l.put(frame) }
+
+// runLink keeps a link to one other member until ctx ends.
+func (m *mesh) runLink(ctx context.Context, peer broker.NodeID, addr string) {
+	for ctx.Err() == nil {
+		dialing, cancel := context.WithTimeout(ctx, dialTimeout)
+		conn, who, err := m.node.port.dial(dialing, addr, streamMesh)
+		cancel()
+		switch {
+		case err != nil:
+			m.node.logger.Debug("link not opened", "node", peer.String(), "addr", addr, "error", err)
+		case who.node != peer:
+			_ = conn.Close() // somebody else is at that address
+		default:
+			m.serve(ctx, conn, peer)
+		}
+		select {
+		case <-time.After(meshPause/2 + rand.N(meshPause)):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// serve says what this node wants on a link that is open, and takes what comes, until it ends.
+func (m *mesh) serve(ctx context.Context, conn net.Conn, peer broker.NodeID) {
+	l := &meshInlet{frameQueue: newFrameQueue(conn)}
+	stop := context.AfterFunc(ctx, l.end)
+	defer stop()
+	m.mu.Lock()
+	for i := range m.wanted {
+		l.queueLocked(appendInterest(nil, m.number, i, true))
+	}
+	m.in[peer] = l
+	m.mu.Unlock()
+	m.node.logger.Info("link opened", "node", peer.String())
+	var writing sync.WaitGroup
+	writing.Go(l.write)
+	err := l.read(func(kind byte, payload []byte) error { return m.receive(l, kind, payload) }, m.flush)
+	writing.Wait()
+	m.mu.Lock()
+	delete(m.in, peer)
+	m.settleLocked(l, ^uint64(0))
+	m.mu.Unlock()
+	if ctx.Err() == nil {
+		m.node.logger.Info("link ended", "node", peer.String(), "error", err)
+	}
+}
+
+func (m *mesh) flush() {
+	if m.receiver != nil {
+		m.receiver.FlushUnlogged()
+	}
+}
+
+// receive takes one frame at the inlet.
+func (m *mesh) receive(l *meshInlet, kind byte, payload []byte) error {
+	if len(payload) < 8 {
+		return errMeshFrame
+	}
+	number := binary.BigEndian.Uint64(payload)
+	switch kind {
+	case frameConfirm:
+		m.mu.Lock()
+		l.confirmed = max(l.confirmed, number)
+		m.settleLocked(l, l.confirmed)
+		m.mu.Unlock()
+		return nil
+	case frameMessage:
+		msg, err := broker.DecodeMessage(payload[8:])
+		if err != nil {
+			return fmt.Errorf("%w: %w", errMeshFrame, err)
+		}
+		m.counts.received.Add(1)
+		if m.receiver != nil {
+			m.receiver.ReceiveUnlogged(msg, broker.Seq(number))
+		}
+		return nil
+	}
+	return errMeshFrame
+}

@@ -12,7 +12,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// raftLogger is an hclog.Logger over slog. Raft's Info is our Debug: what an operator must know of leadership the node says itself.
+// raftLogger is an hclog.Logger over slog, each level one lower: that another node does not answer is Raft's everyday, and what an operator
+// must know of leadership the node says itself.
 type raftLogger struct {
 	logger *slog.Logger
 	name   string
@@ -28,9 +29,9 @@ func newRaftLogger(logger *slog.Logger) hclog.Logger {
 func slogLevel(level hclog.Level) slog.Level {
 	switch level {
 	case hclog.Error:
-		return slog.LevelError
-	case hclog.Warn:
 		return slog.LevelWarn
+	case hclog.Warn:
+		return slog.LevelInfo
 	default:
 		return slog.LevelDebug
 	}

@@ -53,6 +53,8 @@ type SendFlags struct {
 	Window      int           `default:"200" help:"With receipts: frames on one connection that may wait for theirs."`
 	Backlog     uint64        `default:"${backlog=0}" help:"Publishers wait while this many messages are sent and not received (0: never)."`
 	Header      []string      `short:"H" sep:"none" placeholder:"NAME:VALUE" help:"Header of SEND; may be repeated."`
+	PublishURL  []string      `name:"publish-url" placeholder:"URL" help:"Where to publish, in turn, when not at --url: the nodes of a cluster."`
+	SubURL      []string      `name:"subscribe-url" placeholder:"URL" help:"Where to subscribe, in turn, when not at --url."`
 	SubHeader   []string      `name:"subscribe-header" sep:"none" placeholder:"NAME:VALUE" help:"Header of SUBSCRIBE; may be repeated."`
 	Duration    time.Duration `default:"${duration=10s}" help:"How long to publish."`
 }
@@ -61,11 +63,30 @@ type SendFlags struct {
 func (f *SendFlags) Validate() error {
 	_, sendErr := parseHeaders(f.Header)
 	_, subErr := parseHeaders(f.SubHeader)
-	return errors.Join(sendErr, subErr,
+	return errors.Join(sendErr, subErr, checkURLs("--publish-url", f.PublishURL), checkURLs("--subscribe-url", f.SubURL),
 		within("--publishers", f.Publishers, 1, benchSendersMax),
 		within("--body", f.Body, 0, benchBodyMax),
 		within("--window", f.Window, 1, benchWindowMax),
 		within("--duration", f.Duration, time.Millisecond, benchDurationMax))
+}
+
+func checkURLs(flag string, urls []string) error {
+	for _, url := range urls {
+		if _, err := parseEndpoint(url); err != nil {
+			return fmt.Errorf("%s: %w", flag, err)
+		}
+	}
+	return nil
+}
+
+// at is f for the session of a number, with the URL that is its turn.
+func (f *BenchFlags) at(urls []string, number int) *BenchFlags {
+	if len(urls) == 0 {
+		return f
+	}
+	turn := *f
+	turn.URL = urls[number%len(urls)]
+	return &turn
 }
 
 func within[T int | uint64 | float64 | time.Duration](flag string, got, low, high T) error {

@@ -62,6 +62,7 @@ func (c *FanoutCmd) measure(ctx context.Context) (*benchResult, error) {
 			return nil, err
 		}
 		defer bare.close()
+		c.PublishURL, c.SubURL = nil, nil
 		if c.URL, err = bare.urlLike(c.URL); err != nil {
 			return nil, err
 		}
@@ -115,7 +116,7 @@ func (f *fanout) open(ctx context.Context) error {
 	}
 	f.senders = make([]*sender, c.Publishers)
 	return openAll(ctx, c.Publishers, openParallel, func(ctx context.Context, i int) (err error) {
-		if f.senders[i], err = c.openSender(ctx, plan, i, f.window); err == nil {
+		if f.senders[i], err = c.at(c.PublishURL, i).openSender(ctx, plan, i, f.window); err == nil {
 			f.crew.own(f.senders[i].session.conn)
 		}
 		return err
@@ -151,7 +152,7 @@ func (f *fanout) openReceiver(ctx context.Context, i int, headers []string) (*re
 		r.latency = &histogram{}
 	}
 	var err error
-	if r.session, err = f.cmd.openMetered(ctx, f.clock, r.publish); err != nil {
+	if r.session, err = f.cmd.at(f.cmd.SubURL, i).openMetered(ctx, f.clock, r.publish); err != nil {
 		return nil, err
 	}
 	if err = r.session.subscribe(f.destination, "0", "auto", headers); err != nil {

@@ -119,7 +119,7 @@ func (q *queueRun) open(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if q.senders[i], err = c.openSender(ctx, plan, i, q.window); err == nil {
+		if q.senders[i], err = c.at(c.PublishURL, i).openSender(ctx, plan, i, q.window); err == nil {
 			q.crew.own(q.senders[i].session.conn)
 		}
 		return err
@@ -157,7 +157,7 @@ func share(all uint64, i, publishers int) uint64 {
 func (q *queueRun) openConsumer(ctx context.Context, i int, headers []string) (*consumer, error) {
 	c := &consumer{number: i, ack: q.cmd.Ack, tally: q.tally, latency: &histogram{}, window: q.window, done: make(chan struct{})}
 	var err error
-	if c.session, err = q.cmd.openMetered(ctx, q.clock, c.settle); err != nil {
+	if c.session, err = q.cmd.at(q.cmd.SubURL, i).openMetered(ctx, q.clock, c.settle); err != nil {
 		return nil, err
 	}
 	_, c.overWebSocket = c.session.conn.(*wsConn)

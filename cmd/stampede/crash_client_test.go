@@ -97,6 +97,8 @@ type crashPublisher struct {
 	sent      int
 	receipted map[int]bool
 	trap      *trap         // nil: none
+	count     atomic.Int64  // receipts of all runs
+	longest   time.Duration // without a receipt in the last run
 	begun     chan struct{} // closed with the first receipt of a run
 	ended     chan struct{} // closed at the end of a run
 	err       error         // of the last run
@@ -142,7 +144,8 @@ func (p *crashPublisher) collect(s *client, window <-chan struct{}) error {
 	if p.receipted == nil {
 		p.receipted = map[int]bool{}
 	}
-	for first := true; ; first = false {
+	p.longest = 0
+	for first, before := true, time.Now(); ; first = false {
 		if limit := p.limit.Load(); limit > 0 && len(p.receipted) == int(limit) {
 			return nil
 		}
@@ -156,6 +159,8 @@ func (p *crashPublisher) collect(s *client, window <-chan struct{}) error {
 			return fmt.Errorf("got %s %q, want a new receipt", f.Command, f.Value("receipt-id"))
 		}
 		p.receipted[number] = true
+		p.count.Add(1)
+		p.longest, before = max(p.longest, time.Since(before)), time.Now()
 		<-window
 		if first {
 			close(p.begun)

@@ -34,15 +34,21 @@ const (
 // crashRounds is how often a broker is killed in the test.
 func crashRounds(t *testing.T) int {
 	t.Helper()
-	text, ok := os.LookupEnv(crashRoundsEnv)
+	return numberOf(t, crashRoundsEnv, crashRoundsDefault)
+}
+
+// numberOf reads a size of a test from the environment.
+func numberOf(t *testing.T, env string, otherwise int) int {
+	t.Helper()
+	text, ok := os.LookupEnv(env)
 	if !ok {
-		return crashRoundsDefault
+		return otherwise
 	}
-	rounds, err := strconv.Atoi(text)
-	if err != nil || rounds < 1 {
-		t.Fatalf("%s=%q: want a number of at least 1", crashRoundsEnv, text)
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s=%q: want a number of at least 1", env, text)
 	}
-	return rounds
+	return n
 }
 
 // crashRandom is a source of chance whose seed is printed.
@@ -97,9 +103,21 @@ func freeAddress(t *testing.T) string {
 // start gives the time from the start of the process to its health.
 func (b *crashBroker) start(t *testing.T) time.Duration {
 	t.Helper()
-	ask := http.Client{Timeout: startTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
 	begun := time.Now()
+	b.launch(t)
+	b.awaitReady(t)
+	return time.Since(begun)
+}
+
+func (b *crashBroker) launch(t *testing.T) {
+	t.Helper()
 	b.node = launch(t, b.dir, b.args...)
+}
+
+// awaitReady waits until the node says that it is ready.
+func (b *crashBroker) awaitReady(t *testing.T) {
+	t.Helper()
+	ask := http.Client{Timeout: startTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
 	await(t, "GET "+b.health+" = 200", func() bool {
 		select {
 		case <-b.node.ended:
@@ -113,7 +131,6 @@ func (b *crashBroker) start(t *testing.T) time.Duration {
 		_ = response.Body.Close() // only the status is wanted
 		return response.StatusCode == http.StatusOK
 	})
-	return time.Since(begun)
 }
 
 // strike kills the broker and waits for nothing.

@@ -70,6 +70,7 @@ func (f *fold) evictLocked() {
 	for _, u := range f.proposer.evict() {
 		f.performer.Unanswered(u.ticket, u.inDoubt)
 	}
+	f.adrift.Store(true)
 	f.performer.Evicted()
 	f.performer.Flush()
 	select {

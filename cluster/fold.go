@@ -66,6 +66,7 @@ type fold struct {
 	applied atomic.Uint64 // Seq up to which all is folded, its messages readable
 	index   atomic.Uint64 // of the last entry folded
 	clock   atomic.Int64  // the fold's
+	adrift  atomic.Bool   // the incarnation has ended and the next one is not in the log yet
 	checked atomic.Uint64 // index of the last entry that brought a checkpoint
 	due     atomic.Int64  // when TimeAdvanced has something to do; 0 never
 	summary atomic.Pointer[summary]
@@ -292,6 +293,7 @@ func (f *fold) follow(fact broker.Fact) {
 		return
 	}
 	f.live = true
+	f.adrift.Store(false)
 }
 
 // keep hands a stored message to the store and to the ring.

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -58,13 +59,13 @@ type forwardStream struct {
 
 var _ route = (*forwardStream)(nil)
 
-// dialLeader opens a stream to the leader and gives it to result, nil when there is none to be had.
-func (n *Node) dialLeader(ctx context.Context, address, leader string, result chan<- *forwardStream) {
+// dialLeader opens a stream to the leader and gives it to result.
+func (n *Node) dialLeader(ctx context.Context, address, leader string, result chan<- dialResult) {
 	s, err := n.openForward(ctx, address, leader)
 	if err != nil {
 		n.logger.Debug("leader not reached", "leader", leader, "addr", address, "error", err)
 	}
-	result <- s
+	result <- dialResult{stream: s, refused: errors.Is(err, syscall.ECONNREFUSED)}
 }
 
 func (n *Node) openForward(ctx context.Context, address, leader string) (*forwardStream, error) {

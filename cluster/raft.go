@@ -164,6 +164,8 @@ func (r *raftReplicator) campaign() error {
 	return r.transport.campaign()
 }
 
+func (r *raftReplicator) stand() error { return r.transport.campaign() }
+
 func (r *raftReplicator) applied(index uint64) {
 	if r.raft.State() == raft.Leader {
 		r.transport.nudge(index)

@@ -21,6 +21,8 @@ type replicator interface {
 	transfer() outcome
 	// campaign makes this node stand for election at once if it is the only voter; otherwise it does nothing.
 	campaign() error
+	// stand makes this node stand for election at once, whoever leads.
+	stand() error
 	// applied says that the fold has come to index.
 	applied(index uint64)
 	// resigned says that the node has taken note of the end of its leadership.

@@ -32,18 +32,28 @@ type routing struct {
 	node   *Node
 	c      *consensus
 	leads  bool
-	known  string              // the leader that was told last
-	leader string              // node id that the stream, or the dial under way, goes to; "" neither
-	stream *forwardStream      // nil while none is open
-	dialed chan *forwardStream // of capacity 1: the result of the dial under way, nil when it failed
-	cancel context.CancelFunc  // ends the dial under way; nil when none is
+	known  string             // the leader that was told last
+	leader string             // node id that the stream, or the dial under way, goes to; "" neither
+	stream *forwardStream     // nil while none is open
+	dialed chan dialResult    // of capacity 1: of the dial under way
+	cancel context.CancelFunc // ends the dial under way; nil when none is
 	retry  *time.Timer
+	again  time.Time // no dial before it
+
+	dead     string // the leader at whose address nobody listened when it was dialed last
+	refusals int    // how often in a row
+}
+
+// dialResult is what became of a dial.
+type dialResult struct {
+	stream  *forwardStream // nil when there is none
+	refused bool           // nobody listens at the leader's address: its process is gone
 }
 
 // runRoute follows the changes of leadership. A new route carries again what was not answered; what was carried in vain is met again by
 // the fold, or not at all.
 func (n *Node) runRoute(ctx context.Context) error {
-	r := &routing{node: n, c: n.consensus.Load(), dialed: make(chan *forwardStream, 1), retry: time.NewTimer(time.Hour)}
+	r := &routing{node: n, c: n.consensus.Load(), dialed: make(chan dialResult, 1), retry: time.NewTimer(time.Hour)}
 	defer r.close()
 	for {
 		r.follow(ctx)
@@ -53,12 +63,12 @@ func (n *Node) runRoute(ctx context.Context) error {
 		case leads := <-r.c.leadership():
 			r.lead(leads)
 		case <-r.c.changes():
-		case s := <-r.dialed:
-			r.dialEnded(s)
+		case result := <-r.dialed:
+			r.dialEnded(result)
 		case <-r.stream.ended():
 			n.logger.Info("stream to the leader ended", "leader", r.leader)
 			r.leave()
-			r.retry.Reset(dialPause)
+			r.pause()
 		case <-r.retry.C:
 		}
 	}
@@ -101,7 +111,7 @@ func (r *routing) follow(ctx context.Context) {
 	if leader != r.leader {
 		r.leave()
 	}
-	if leader == "" || r.stream != nil || r.cancel != nil {
+	if leader == "" || r.stream != nil || r.cancel != nil || time.Now().Before(r.again) {
 		return
 	}
 	r.leader = leader
@@ -110,20 +120,76 @@ func (r *routing) follow(ctx context.Context) {
 	go r.node.dialLeader(dialing, at.leaderAddr, leader, r.dialed)
 }
 
+// pause lets dialPause pass before the next dial.
+func (r *routing) pause() {
+	r.again = time.Now().Add(dialPause)
+	r.retry.Reset(dialPause)
+}
+
 // dialEnded takes the stream that a dial brought, if it brought one.
-func (r *routing) dialEnded(s *forwardStream) {
+func (r *routing) dialEnded(result dialResult) {
 	r.cancel()
 	r.cancel = nil
-	switch {
+	r.mourn(result.refused)
+	switch s := result.stream; {
 	case s == nil:
 		r.leader = ""
-		r.retry.Reset(dialPause)
+		r.pause()
 	case r.leads || s.leader != r.leader:
 		s.end()
 	default:
 		r.stream = s
 		r.node.logger.Info("stream to the leader opened", "leader", r.leader)
 		r.node.proposer.connect(s)
+	}
+}
+
+const (
+	// refusalsMax is how often in a row nobody listens at the leader's address before a follower takes its process for dead.
+	refusalsMax = 2
+	// refusalsApart is how many refusals later the next follower stands, so that they do not stand against each other.
+	refusalsApart = 3
+)
+
+// mourn counts how often nobody listened where the leader was. A follower that is sure stands for election at once, instead of waiting for the heart-beats that
+// will not come. A leader that lives and is cut off is found by its silence, as ever; for safety it makes no difference who stands when.
+func (r *routing) mourn(refused bool) {
+	if !refused || r.leader == "" || r.leader != r.dead {
+		r.refusals = 0
+		r.dead = r.leader
+	}
+	if !refused {
+		return
+	}
+	r.refusals++
+	if rank := r.rank(); rank >= 0 && r.refusals == refusalsMax+rank*refusalsApart {
+		r.node.logger.Info("nobody listens where the leader was, standing for election", "leader", r.leader)
+		go r.node.stand()
+	}
+}
+
+// rank is this node's place among the voters that are left, by id; -1 when it has no vote.
+func (r *routing) rank() int {
+	self, rank, votes := r.node.self.now().Node, 0, false
+	for _, m := range r.c.standing().members {
+		switch {
+		case !m.Voter || m.ID == r.leader:
+		case m.ID == self:
+			votes = true
+		case m.ID < self:
+			rank++
+		}
+	}
+	if !votes {
+		return -1
+	}
+	return rank
+}
+
+// stand makes this node a candidate.
+func (n *Node) stand() {
+	if err := n.consensus.Load().stand(); err != nil {
+		n.logger.Debug("did not stand for election", "error", err) // Raft's own timeouts go on
 	}
 }
 
@@ -144,8 +210,8 @@ func (r *routing) leave() {
 func (r *routing) close() {
 	r.leave()
 	if r.cancel != nil {
-		if s := <-r.dialed; s != nil {
-			s.end()
+		if result := <-r.dialed; result.stream != nil {
+			result.stream.end()
 		}
 	}
 	r.retry.Stop()

@@ -25,6 +25,7 @@ type Status struct {
 	Version     string // of the program
 	FoldVersion uint32
 
+	Adrift     bool   // the cluster gave the node up, and its next incarnation is not in the log yet: it takes no sessions
 	Role       string // leader, candidate, follower, founding, starting, stopped
 	Leader     string // node id of the leader, "" when none is known
 	LeaderAddr string
@@ -58,6 +59,7 @@ func (n *Node) Status() Status {
 	s := Status{
 		Node: n.self.now().node, Name: n.name(), Cluster: n.self.now().Cluster, Incarnation: n.self.now().Incarnation, Version: n.cfg.Version, FoldVersion: sum.version,
 		Role:         "starting",
+		Adrift:       n.fold.adrift.Load(),
 		AppliedIndex: n.fold.index.Load(), AppliedSeq: n.Applied(),
 		DigestSeq: broker.Seq(sum.position.Seq), DigestIndex: sum.position.Index, Digest: sum.position.Digest, Chain: sum.position.Chain,
 		Counts: sum.counts,

@@ -34,7 +34,8 @@ type wireTransport interface {
 //	   Raft reads from it how far the follower has come.
 //	T5 As soon as the leader has applied, its followers are told the commit index (nudge), with an ordinary empty AppendEntries that
 //	   claims no more than the follower has acknowledged. Raft itself would wait for the next entry or 50 ms.
-//	T6 A node that is the only voter can hand itself a TimeoutNow and need not wait for an election timeout.
+//	T6 A node that is the only voter, or finds nobody listening where the leader was, can hand itself a TimeoutNow and need not wait for an
+//	   election timeout.
 //
 // Goroutines: forward, from newSafeTransport to Close; nudgePeer, one at a time a peer, while it is behind.
 type safeTransport struct {
@@ -160,7 +161,7 @@ func (t *safeTransport) Close() error {
 	return err
 }
 
-// campaign makes this node a candidate at once (T6). Only the sole voter may do so: others would disturb a leader.
+// campaign makes this node a candidate at once (T6). Only the sole voter, or who knows that the leader is gone, should: it would disturb a leader.
 func (t *safeTransport) campaign() error {
 	answer := make(chan raft.RPCResponse, 1)
 	call := raft.RPC{

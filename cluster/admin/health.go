@@ -68,7 +68,10 @@ func (a *Admin) readiness() (ready bool, status string) {
 	default:
 		return false, statusStarting
 	}
-	if s := a.node.Status(); s.Leader == "" {
+	switch s := a.node.Status(); {
+	case s.Adrift:
+		return false, statusStarting
+	case s.Leader == "":
 		return s.Orphaned < a.config.ReadyOrphaned, statusDegraded
 	}
 	return true, statusOK

@@ -97,6 +97,7 @@ type crashPublisher struct {
 	sent      int
 	receipted map[int]bool
 	trap      *trap         // nil: none
+	pace      time.Duration // between two messages; 0: as fast as it goes
 	count     atomic.Int64  // receipts of all runs
 	longest   time.Duration // without a receipt in the last run
 	begun     chan struct{} // closed with the first receipt of a run
@@ -127,6 +128,9 @@ func (p *crashPublisher) send(s *client, window chan<- struct{}, done <-chan str
 		case window <- struct{}{}:
 		case <-done:
 			return
+		}
+		if p.pace > 0 {
+			<-time.After(p.pace)
 		}
 		p.sent++
 		if p.finishing.Load() {

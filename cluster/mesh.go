@@ -27,8 +27,10 @@ const (
 // Receiver takes the unlogged messages that other nodes send. A Performer that is one gets them. Calls for one other node come in the order
 // in which it sent, from one goroutine; those for several come at the same time.
 type Receiver interface {
-	// ReceiveUnlogged takes a message, which is the receiver's to keep. It may be given to subscribers once this node has applied after.
-	ReceiveUnlogged(m *broker.Message, after broker.Seq)
+	// ReceiveUnlogged takes a message, which is the receiver's to keep. It may be given to subscribers once this node has applied after. The
+	// other side knew of all interest up to known when it sent it: who subscribed later must not be given it, since it may have been given
+	// it elsewhere.
+	ReceiveUnlogged(m *broker.Message, after broker.Seq, known uint64)
 	// FlushUnlogged says that no more is at hand for now.
 	FlushUnlogged()
 }
@@ -57,17 +59,11 @@ type mesh struct {
 	outs   atomic.Pointer[[]*MeshLink] // links of others that are open, for publishers to walk; replaced as a whole
 	counts struct{ sent, received, dropped atomic.Uint64 }
 
-	mu      sync.Mutex // guards the fields below
-	wanted  map[interest]*want
-	number  uint64 // of the last change of wanted
+	mu      sync.Mutex       // guards the fields below
+	wanted  map[interest]int // subscriptions that have it
+	number  uint64           // of the last change of wanted
 	in      map[broker.NodeID]*meshInlet
 	waiters map[*waiter]struct{}
-}
-
-// want is one interest of this node.
-type want struct {
-	count  int    // subscriptions that have it
-	number uint64 // of the change that brought it
 }
 
 // waiter waits until links have confirmed a change.
@@ -79,43 +75,38 @@ type waiter struct {
 }
 
 func newMesh(n *Node) *mesh {
-	m := &mesh{node: n, wanted: make(map[interest]*want), in: make(map[broker.NodeID]*meshInlet), waiters: make(map[*waiter]struct{})}
+	m := &mesh{node: n, wanted: make(map[interest]int), in: make(map[broker.NodeID]*meshInlet), waiters: make(map[*waiter]struct{})}
 	m.outs.Store(new([]*MeshLink))
 	return m
 }
 
-// AddInterest notes a subscription of this node to a topic, or to a pattern of topics, and tells the other nodes. confirmed is closed when
-// all nodes that are linked at the call know of it, at the latest after a second; it is nil when they do already.
-func (n *Node) AddInterest(text string, pattern bool) (confirmed <-chan struct{}) {
+// AddInterest notes a subscription of this node to a topic, or to a pattern of topics, and tells the other nodes. number names the
+// subscription to ReceiveUnlogged; confirmed is closed when all nodes that are linked at the call know of it, at the latest after a second,
+// and is nil when there are none.
+func (n *Node) AddInterest(text string, pattern bool) (number uint64, confirmed <-chan struct{}) {
 	if n.cfg.Addr == "" {
-		return nil // alone
+		return 0, nil // alone
 	}
 	m := n.mesh
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i := interest{text, pattern}
-	w := m.wanted[i]
-	if w == nil {
-		m.number++
-		w = &want{number: m.number}
-		m.wanted[i] = w
-		m.tellLocked(i, true)
-	}
-	w.count++
-	return m.awaitLocked(w.number)
+	m.wanted[i]++
+	m.number++
+	m.tellLocked(i, true)
+	return m.number, m.awaitLocked(m.number)
 }
 
 // RemoveInterest takes back one AddInterest.
 func (n *Node) RemoveInterest(text string, pattern bool) {
+	if n.cfg.Addr == "" {
+		return // alone
+	}
 	m := n.mesh
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i := interest{text, pattern}
-	w := m.wanted[i]
-	if w == nil {
-		return
-	}
-	if w.count--; w.count == 0 {
+	if m.wanted[i]--; m.wanted[i] == 0 {
 		delete(m.wanted, i)
 		m.number++
 		m.tellLocked(i, false)

@@ -279,7 +279,9 @@ func (l *MeshLink) interested(kind byte, payload []byte) error {
 func (l *MeshLink) change(text string, pattern, add bool) error {
 	l.table.Lock()
 	defer l.table.Unlock()
+	_, known := l.patterns[text]
 	switch {
+	case pattern && add && known: // one more subscription
 	case pattern && add:
 		p, err := broker.ParsePattern(text)
 		if err != nil {
@@ -422,7 +424,7 @@ func (m *mesh) receive(l *meshInlet, kind byte, payload []byte) error {
 		}
 		m.counts.received.Add(1)
 		if m.receiver != nil {
-			m.receiver.ReceiveUnlogged(msg, broker.Seq(number))
+			m.receiver.ReceiveUnlogged(msg, broker.Seq(number), l.confirmed) // only this goroutine changes it
 		}
 		return nil
 	}

@@ -91,6 +91,6 @@ func (g *Gateway) tellUnlogged(m *broker.Message) {
 	defer g.noticeMu.Unlock()
 	var e encoder
 	e.reset(m, g.unloggedID())
-	g.stats.Delivered.Add(g.publishUnlogged(&e, nil, &g.noticeWakes))
+	g.stats.Delivered.Add(g.publishUnlogged(&e, nil, &g.noticeWakes, everybody))
 	g.noticeWakes.wake()
 }

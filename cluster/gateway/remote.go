@@ -34,19 +34,20 @@ type remote struct {
 type heldMessage struct {
 	message *broker.Message
 	after   broker.Seq
+	known   uint64 // interest that its node knew of when it sent it
 }
 
 // ReceiveUnlogged implements cluster.Receiver. What comes behind a message of the same session that waits waits too.
-func (g *Gateway) ReceiveUnlogged(m *broker.Message, after broker.Seq) {
+func (g *Gateway) ReceiveUnlogged(m *broker.Message, after broker.Seq, known uint64) {
 	r := &g.remote
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	from := publisher{m.Node, m.Session}
 	if queue := r.held[from]; len(queue) == 0 && after <= broker.Seq(g.pushed.Load()) {
-		g.giveRemote(m)
+		g.giveRemote(m, known)
 		return
 	}
-	g.hold(from, heldMessage{m, after})
+	g.hold(from, heldMessage{m, after, known})
 	g.releaseLocked(broker.Seq(g.pushed.Load())) // the fold may have passed it before it could know that somebody waits
 }
 
@@ -65,11 +66,11 @@ func (g *Gateway) hold(from publisher, h heldMessage) {
 	r.waiting.Store(true)
 }
 
-// giveRemote gives a message to this node's subscribers; the caller holds the lock.
-func (g *Gateway) giveRemote(m *broker.Message) {
+// giveRemote gives a message to the subscribers of this node that its sender's node knew of; the caller holds the lock.
+func (g *Gateway) giveRemote(m *broker.Message, known uint64) {
 	r := &g.remote
 	r.encoder.reset(m, g.unloggedID())
-	r.given += g.publishUnlogged(&r.encoder, nil, &r.wakes)
+	r.given += g.publishUnlogged(&r.encoder, nil, &r.wakes, known)
 }
 
 // FlushUnlogged implements cluster.Receiver.
@@ -106,7 +107,7 @@ func (g *Gateway) releaseLocked(applied broker.Seq) {
 		n := 0
 		for n < len(queue) && queue[n].after <= applied {
 			r.bytes -= queue[n].message.Size()
-			g.giveRemote(queue[n].message)
+			g.giveRemote(queue[n].message, queue[n].known)
 			n++
 		}
 		if n == len(queue) {

@@ -158,23 +158,30 @@ func (l *link) publishUnlogged(receipt string) {
 	m := &o.message
 	m.At = g.nowInstant()
 	o.encoder.reset(m, g.unloggedID())
-	o.unlogged += g.publishUnlogged(&o.encoder, l, &l.wakes)
+	o.unlogged += g.publishUnlogged(&o.encoder, l, &l.wakes, everybody)
 	g.node.SendUnlogged(m, after, l.patience)
 	l.receipt(receipt)
 }
 
+// everybody is above the number of every subscription.
+const everybody = ^uint64(0)
+
 // publishUnlogged gives the encoder's message to every subscription of this node that wants it, and tells to how many.
-// from is the publishing session, nil for the broker's own and for those of other nodes: only a session waits for full outboxes.
-func (g *Gateway) publishUnlogged(e *encoder, from *link, wakes *wakeList) (delivered uint64) {
+// from is the publishing session, nil for the broker's own and for those of other nodes: only a session waits for full outboxes. Subscriptions
+// with a number above known are left out.
+func (g *Gateway) publishUnlogged(e *encoder, from *link, wakes *wakeList, known uint64) (delivered uint64) {
 	m := e.message
+	next := g.pushed.Load() + 1
 	var full []*topicSub
 	g.router.visit(m.Dest, func(s *topicSub) {
 		switch {
-		case s.closed.Load() || (s.noLocal && s.link.sent(m)):
+		case s.closed.Load() || s.told > known || (s.noLocal && s.link.sent(m)):
 		case s.lagging.Load():
 			if !s.isParked() { // before its receipt nothing is promised
 				g.drop(s)
 			}
+		case s.from.Load() > next:
+			g.drop(s) // it waits for this node's log to reach where it was elsewhere: the message's id is of a place before that
 		case s.link.session.Full():
 			full = append(full, s)
 		default:

@@ -141,8 +141,8 @@ func (l *link) subscribeTopic(s *topicSub, p position, receipt string) *stomp.Pr
 		l.dropTopic(s)
 		return err
 	}
-	confirmed := l.gateway.node.AddInterest(s.interest, s.dest == "")
-	s.counted = true
+	told, confirmed := l.gateway.node.AddInterest(s.interest, s.dest == "")
+	s.told, s.counted = told, true
 	if confirmed != nil && receipt != "" {
 		l.parkTopic(s, p, from)
 		l.confirming.Add(1)
@@ -161,7 +161,7 @@ func (l *link) subscribeTopic(s *topicSub, p position, receipt string) *stomp.Pr
 
 // lagFrom routes a subscription that begins to read the log from a place on.
 func (l *link) lagFrom(s *topicSub, from broker.Seq) {
-	s.from = from
+	s.from.Store(uint64(from))
 	s.lagging.Store(true)
 	s.cursor = from
 	l.gateway.router.add(s)

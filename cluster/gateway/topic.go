@@ -31,11 +31,12 @@ type topicSub struct {
 	place         int    // in the router's list; guarded by the router
 	interest      string // of topics: the destination or pattern that other nodes are told
 	counted       bool   // they were; of the reading goroutine
+	told          uint64 // the number under which they were
 	user          bool   // a user destination: what was taken is reported to the fold
 	mode          broker.AckMode
 	noLocal       bool
 	head          []byte
-	from          broker.Seq    // nothing before it is pushed; changed only while lagging
+	from          atomic.Uint64 // nothing before it is pushed; changed only while lagging
 	dropped       atomic.Uint32 // unlogged messages not given since the last MESSAGE
 	stalled       atomic.Bool   // a publisher waited for it in vain; until it has space again nobody waits
 	closed        atomic.Bool
@@ -64,7 +65,7 @@ func (s *topicSub) offer(e *encoder, wakes *wakeList) bool {
 		}
 		s.mu.Unlock()
 	}
-	if m.Seq < s.from {
+	if m.Seq < broker.Seq(s.from.Load()) {
 		return false
 	}
 	if s.link.session.Full() || !s.hasCredit() {
@@ -180,7 +181,7 @@ func (s *topicSub) refill(r *refiller, space int) (written int, done, stuck bool
 	defer s.mu.Unlock()
 	s.cursor = next
 	if s.cursor > s.seen {
-		s.from = s.cursor // what the log gave may be on its way to offer still
+		s.from.Store(uint64(s.cursor)) // what the log gave may be on its way to offer still
 		s.lagging.Store(false)
 		return written, true, false
 	}
@@ -190,7 +191,8 @@ func (s *topicSub) refill(r *refiller, space int) (written int, done, stuck bool
 // start ends the parking of a subscription whose first position the fold has decided.
 func (s *topicSub) start(from broker.Seq) {
 	s.mu.Lock()
-	s.from, s.cursor, s.parked = from, from, false
+	s.from.Store(uint64(from))
+	s.cursor, s.parked = from, false
 	s.seen = max(s.seen, s.link.gateway.node.Applied())
 	s.mu.Unlock()
 	s.link.session.RequestRefill()

@@ -99,12 +99,13 @@ type publisher struct {
 	client
 	topic, queue string // to one of them, or in transactions to both
 	unlogged     bool
-	sent         int
+	lives, sent  int
 }
 
 // run publishes in bursts, each answered before the next.
 func (p *publisher) run() {
 	p.sessions(p.calm, func(s *session) {
+		p.lives++
 		for range 1 + p.random.IntN(30) {
 			if p.calm.Load() || p.burst(s) != nil {
 				return
@@ -129,7 +130,8 @@ func (p *publisher) burst(s *session) error {
 			s.write(stomp.CommandSend, bodies[1], "destination", p.queue, "transaction", receipt)
 			s.write(stomp.CommandCommit, "", "transaction", receipt, "receipt", receipt)
 			waiting[receipt] = bodies
-		case p.unlogged:
+		case p.unlogged: // their order is one session's
+			body = fmt.Sprintf("%s.%d %d", p.name, p.lives, p.sent)
 			p.world.History.SentUnlogged(p.topic, body)
 			s.write(stomp.CommandSend, body, "destination", p.topic, "persistent", "false", "receipt", receipt)
 			waiting[receipt] = nil

@@ -166,6 +166,7 @@ func (w *World) Stop() {
 		m.mu.Unlock()
 	}
 	w.ended.Wait()
+	time.Sleep(time.Second) // readers of Raft's that nobody waits for see the end of their connections
 }
 
 // Leader gives the machine that leads, by what most say; nil when there is none.

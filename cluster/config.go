@@ -45,6 +45,8 @@ type Config struct {
 	// process has to end. nil logs the error and calls os.Exit(1). If it returns, Run ends with the error.
 	Fatal func(error)
 
+	logKeep    uint64                                 // tests have the log cut down to about so many entries; 0 keeps it whole
+	logSegment int                                    // and have small files of it, which is what goes when it is cut
 	storeFault func(op storage.Op, name string) error // tests make the store fail with it
 }
 

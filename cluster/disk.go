@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"os"
 	"path/filepath"
@@ -29,7 +30,25 @@ type Disk interface {
 	SaveIdentity([]byte) error
 	OpenLog(storage.LogOptions) (LogStore, error)
 	OpenStore(storage.Options) (StateStore, error)
+	// Receive takes a state that another node streams, beside the one that is there. TakeOver puts what was received last in its place; the
+	// store must be closed, and is opened anew then. After a crash in the middle the old one is there or the new one, whole.
+	Receive() (Incoming, error)
+	TakeOver() error
 	Close() error
+}
+
+// Incoming is a state on its way here: storage.Incoming has the meaning of each method.
+type Incoming interface {
+	io.Writer
+	Finish() (storage.Position, error)
+	Abort() error
+}
+
+// Outgoing is a state on its way to another node, to be read once and closed. Position and size belong to what is read.
+type Outgoing struct {
+	io.ReadCloser
+	Position storage.Position
+	Size     int64
 }
 
 // LogStore is Raft's log and its votes. What StoreLogs, Set and SetUint64 were given survives a crash once they have returned.
@@ -58,14 +77,30 @@ type StateStore interface {
 	Sync(ctx context.Context) error
 	Verify(ctx context.Context, progress func(done, total uint64)) error
 	Stats() storage.StoreStats
+	// Snapshot begins to stream the durable state, at most bytesPerSecond of it.
+	Snapshot(bytesPerSecond int64) (Outgoing, error)
+	// Origin is the index at which a state began that was received, 0 for one that grew here: the log may begin behind it.
+	Origin() uint64
 	Run(ctx context.Context) error
 	Close() error
 }
 
 var (
 	_ LogStore   = (*storage.Log)(nil)
-	_ StateStore = (*storage.Store)(nil)
+	_ StateStore = dirStore{}
 )
+
+// dirStore is a storage.Store whose snapshots are Outgoing.
+type dirStore struct{ *storage.Store }
+
+// Snapshot implements StateStore.
+func (s dirStore) Snapshot(bytesPerSecond int64) (Outgoing, error) {
+	snapshot, err := s.OpenSnapshot(bytesPerSecond)
+	if err != nil {
+		return Outgoing{}, err
+	}
+	return Outgoing{ReadCloser: snapshot, Position: snapshot.Position, Size: snapshot.Size}, nil
+}
 
 // DirDisk is a data directory, locked while it is open.
 type DirDisk struct {
@@ -131,8 +166,20 @@ func (d *DirDisk) OpenStore(o storage.Options) (StateStore, error) {
 	if err != nil {
 		return nil, err // as above
 	}
-	return store, nil
+	return dirStore{store}, nil
 }
+
+// Receive implements Disk.
+func (d *DirDisk) Receive() (Incoming, error) {
+	in, err := storage.Receive(filepath.Join(d.dir, stateDir))
+	if err != nil {
+		return nil, err // as above
+	}
+	return in, nil
+}
+
+// TakeOver implements Disk.
+func (d *DirDisk) TakeOver() error { return storage.TakeOver(filepath.Join(d.dir, stateDir)) }
 
 // Close implements Disk.
 func (d *DirDisk) Close() error { return d.lock.Release() }

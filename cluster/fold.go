@@ -87,6 +87,20 @@ type fold struct {
 	event       broker.Event // the one being folded, for the report of a panic
 }
 
+// replaceLocked goes on from a state that was not folded here.
+func (f *fold) replaceLocked(state *broker.State, store StateStore) {
+	pos := store.Position()
+	f.state, f.store, f.chain = state, store, newChain(pos.Chain)
+	f.term, f.config, f.configIndex = pos.Term, pos.Config, pos.ConfigIndex
+	f.checks = checkpoints{}
+	f.checked.Store(0)
+	f.index.Store(pos.Index)
+	f.ring.reset(state.Next())
+	f.streams.fill(state)
+	f.publishLocked()
+	f.summary.Store(&summary{position: pos, counts: state.Counts(), version: state.Version()})
+}
+
 // summary is what Status says about the state, taken together at one position.
 type summary struct {
 	position storage.Position

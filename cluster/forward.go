@@ -297,7 +297,7 @@ func (n *Node) readForward(conn net.Conn, peer member, fates chan<- fate, room *
 		if err := checkForward(entry[entryHeaderBytes:], peer.node); err != nil {
 			return err
 		}
-		for n.store.Full() {
+		for n.states.now().Full() {
 			select {
 			case <-time.After(storePause):
 			case <-n.port.done:

@@ -38,8 +38,8 @@ func (f *recordingFSM) Apply(l *raft.Log) any {
 	return nil
 }
 
-func (f *recordingFSM) Snapshot() (raft.FSMSnapshot, error) { return nil, errNoSnapshots }
-func (f *recordingFSM) Restore(io.ReadCloser) error         { return errNoSnapshots }
+func (f *recordingFSM) Snapshot() (raft.FSMSnapshot, error) { return nil, errNotReceived }
+func (f *recordingFSM) Restore(io.ReadCloser) error         { return errNotReceived }
 
 func (f *recordingFSM) all() []string {
 	f.mu.Lock()

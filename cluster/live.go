@@ -29,7 +29,7 @@ func (n *Node) ReadLog(ctx context.Context, fn func(LogEntry) error) error {
 // beside everything else, on the caller's goroutine; while it runs it holds a second state in memory. It ends with ErrStopped when the
 // node stops.
 func (n *Node) Verify(ctx context.Context, progress func(done, total uint64)) (VerifyReport, error) {
-	report, err := verify(ctx, n.log, n.store, progress)
+	report, err := verify(ctx, n.log, n.states.now(), progress)
 	if err == nil && report.Err() != nil && n.hasEnded() {
 		err = report.Err() // what looks like a fault is a log that was closed
 	}

@@ -65,7 +65,7 @@ type Node struct {
 	start  time.Time
 	disk   Disk
 	log    LogStore
-	store  StateStore
+	states states
 	clock  *clock
 	port   *peerPort // nil for a node that stays alone; set by Run
 
@@ -77,6 +77,7 @@ type Node struct {
 	leads     atomic.Bool
 	forwards  forwards
 	mesh      *mesh
+	snapshots *stateSnapshots
 	watcher   Watcher // nil: nobody asks; set by Run
 	running   atomic.Bool
 	closed    atomic.Bool
@@ -101,6 +102,7 @@ func Open(cfg Config, logger *slog.Logger) (*Node, error) {
 		answers: make(chan outcome, 1), failed: make(chan struct{}), ended: make(chan struct{}),
 	}
 	n.mesh = newMesh(n)
+	n.snapshots = &stateSnapshots{states: &n.states}
 	if n.disk = cfg.Disk; n.disk == nil {
 		dir, err := OpenDir(cfg.DataDir)
 		if err != nil {
@@ -108,6 +110,7 @@ func Open(cfg Config, logger *slog.Logger) (*Node, error) {
 		}
 		n.disk = dir
 	}
+	n.snapshots.disk = n.disk
 	if err := n.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open node: %w", err), n.Close())
 	}
@@ -128,14 +131,16 @@ func (n *Node) open() error {
 	if err := n.self.open(id, n.disk); err != nil {
 		return err
 	}
-	if n.log, err = n.disk.OpenLog(storage.LogOptions{StallTimeout: n.cfg.StallTimeout, Fatal: n.fatal, Logger: n.logger}); err != nil {
-		return err
-	}
-	if n.store, err = n.disk.OpenStore(storage.Options{
-		FlushInterval: n.cfg.FlushInterval, PendingBytesMax: n.cfg.StorePendingMax, Fatal: n.fatal, Logger: n.logger, Fault: n.cfg.storeFault,
+	if n.log, err = n.disk.OpenLog(storage.LogOptions{
+		SegmentBytes: n.cfg.logSegment, StallTimeout: n.cfg.StallTimeout, Fatal: n.fatal, Logger: n.logger,
 	}); err != nil {
 		return err
 	}
+	store, err := n.openStore()
+	if err != nil {
+		return err
+	}
+	n.states.set(store)
 	if err := n.checkLog(); err != nil {
 		return err
 	}
@@ -144,14 +149,18 @@ func (n *Node) open() error {
 
 // checkLog refuses a log that lacks what this node has had in it.
 func (n *Node) checkLog() error {
-	if err := n.log.Covers(n.store.Position()); err != nil {
+	pos, origin := n.states.now().Position(), n.states.now().Origin()
+	if origin != 0 && origin == pos.Index {
+		return n.cutBehind(origin) // the state was received, and nothing has come since
+	}
+	if err := n.log.Covers(pos); err != nil {
 		return err
 	}
 	last, err := n.log.LastIndex()
 	if err != nil {
 		return err
 	}
-	if last == 0 && n.self.now().Founded {
+	if last == 0 && n.self.now().Founded && origin == 0 {
 		return fmt.Errorf("%w: %s", ErrLogLost, n.cfg.DataDir)
 	}
 	return nil
@@ -159,15 +168,15 @@ func (n *Node) checkLog() error {
 
 // restore brings the state to where the store has it.
 func (n *Node) restore() error {
-	state, err := restoreState(n.store)
+	state, err := restoreState(n.states.now())
 	if err != nil {
 		return err
 	}
 	n.ring = newRing(n.cfg.RingEventsMax, n.cfg.RingBytesMax, state.Next())
 	n.proposer = newProposer(n.cfg, *n.self.now())
-	n.fold = newFold(*n.self.now(), state, n.store.Position(), n.store, n.ring, n.proposer, n.logger, n.fail)
+	n.fold = newFold(*n.self.now(), state, n.states.now().Position(), n.states.now(), n.ring, n.proposer, n.logger, n.fail)
 	n.proposer.uptime = n.uptime
-	n.proposer.mayPropose = func() bool { return !n.store.Full() }
+	n.proposer.mayPropose = func() bool { return !n.states.now().Full() }
 	n.proposer.announce(n.firstFact())
 	return nil
 }
@@ -204,8 +213,8 @@ func (n *Node) Close() error {
 	if n.closed.Swap(true) {
 		return nil
 	}
-	if n.store != nil {
-		errs = append(errs, n.store.Close())
+	if store := n.states.now(); store != nil {
+		errs = append(errs, store.Close())
 	}
 	if n.log != nil {
 		errs = append(errs, n.log.Close())
@@ -224,9 +233,7 @@ func (n *Node) Run(ctx context.Context, p Performer) error {
 	n.fold.perform(p)
 	n.mesh.receiver, _ = p.(Receiver)
 	n.watcher, _ = p.(Watcher)
-	storeCtx, stopStore := context.WithCancel(context.WithoutCancel(ctx))
-	var flusher errgroup.Group
-	flusher.Go(func() error { return n.flush(storeCtx) })
+	n.states.startFlusher(n.fail)
 
 	err := n.takePart(ctx)
 
@@ -239,18 +246,8 @@ func (n *Node) Run(ctx context.Context, p Performer) error {
 	}
 	close(n.ended)
 	n.fold.takePosition()
-	stopStore()
-	err = errors.Join(err, flusher.Wait(), n.Close())
+	err = errors.Join(err, n.states.stopFlusher(), n.Close())
 	n.logger.Info("node stopped", "seq", n.fold.applied.Load(), "index", n.fold.index.Load())
-	return err
-}
-
-// flush writes the state behind the fold until ctx ends.
-func (n *Node) flush(ctx context.Context) error {
-	err := n.store.Run(ctx)
-	if err != nil {
-		n.fail(err)
-	}
 	return err
 }
 

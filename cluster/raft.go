@@ -50,10 +50,13 @@ func raftConfig(cfg Config, id identity) *raft.Config {
 	c.ShutdownOnRemove = false
 	c.NoSnapshotRestoreOnStart = true // the fold was restored from the store
 	c.NoLegacyTelemetry = true
-	// Raft takes no snapshots: the log is kept whole.
+	// The log is kept whole, so Raft never asks for a snapshot to cut it by; tests do.
 	c.SnapshotInterval = 24 * time.Hour
 	c.SnapshotThreshold = math.MaxUint64
 	c.TrailingLogs = math.MaxUint64
+	if cfg.logKeep > 0 {
+		c.SnapshotInterval, c.SnapshotThreshold, c.TrailingLogs = cfg.RaftTimeout, cfg.logKeep, cfg.logKeep
+	}
 	return c
 }
 
@@ -80,6 +83,8 @@ type raftParts struct {
 	snapshots raft.SnapshotStore
 	transport *safeTransport
 	apply     func([]entry)
+	snapshot  func() raft.FSMSnapshot
+	restore   func() error
 }
 
 func startRaft(parts raftParts) (*raftReplicator, error) {
@@ -87,7 +92,7 @@ func startRaft(parts raftParts) (*raftReplicator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start raft: %w", err)
 	}
-	r, err := raft.NewRaft(parts.config, &raftFold{apply: parts.apply}, cache, parts.log, parts.snapshots, parts.transport)
+	r, err := raft.NewRaft(parts.config, &raftFold{apply: parts.apply, snapshot: parts.snapshot, restore: parts.restore}, cache, parts.log, parts.snapshots, parts.transport)
 	if err != nil {
 		return nil, fmt.Errorf("start raft: %w", err)
 	}
@@ -204,6 +209,8 @@ func (r *raftReplicator) stop() error {
 // raftFold is the state machine that Raft sees. Raft calls it on one goroutine.
 type raftFold struct {
 	apply     func([]entry)
+	snapshot  func() raft.FSMSnapshot
+	restore   func() error
 	entries   []entry
 	responses []any // all nil: outcomes travel by tickets
 }
@@ -234,10 +241,10 @@ func (f *raftFold) Apply(l *raft.Log) any {
 	return nil
 }
 
-// Snapshot offers none: the log is kept whole, and the store's own position is what a start goes on from.
-func (f *raftFold) Snapshot() (raft.FSMSnapshot, error) { return nil, errNoSnapshots }
+// Snapshot lets Raft cut its log up to what the store holds.
+func (f *raftFold) Snapshot() (raft.FSMSnapshot, error) { return f.snapshot(), nil }
 
-// Restore takes none.
+// Restore takes over the state that the snapshot store has received; the source says nothing more.
 func (f *raftFold) Restore(source io.ReadCloser) error {
-	return errors.Join(errNoSnapshots, source.Close())
+	return errors.Join(f.restore(), source.Close())
 }

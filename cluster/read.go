@@ -30,7 +30,7 @@ func (n *Node) Message(seq broker.Seq) (*broker.Message, error) {
 	if m := n.ring.get(seq); m != nil {
 		return m, nil
 	}
-	data, ok, err := n.store.Get(uint64(seq))
+	data, ok, err := n.states.now().Get(uint64(seq))
 	if err != nil {
 		return nil, fmt.Errorf("read message %d: %w", seq, err)
 	}
@@ -52,7 +52,7 @@ func (n *Node) Bounds(dest string) (first, last broker.Seq) {
 	}
 	last = broker.Seq(st.last.Load())
 	if first = broker.Seq(st.first.Load()); first == 0 {
-		err := n.store.ScanStream(st.id, 0, func(seq uint64, _ []byte) bool {
+		err := n.states.now().ScanStream(st.id, 0, func(seq uint64, _ []byte) bool {
 			first = broker.Seq(seq)
 			return false
 		})
@@ -67,7 +67,7 @@ func (n *Node) Bounds(dest string) (first, last broker.Seq) {
 // SeqAt returns the Seq of the first message at or after t, the one after Applied when there is none.
 func (n *Node) SeqAt(t broker.Instant) (broker.Seq, error) {
 	next := n.Applied() + 1
-	seq, ok, err := n.store.SeqAt(int64(t))
+	seq, ok, err := n.states.now().SeqAt(int64(t))
 	if err != nil {
 		return 0, fmt.Errorf("find seq at %d: %w", t, err)
 	}
@@ -180,7 +180,7 @@ func (s *scan) diskStream(end broker.Seq) error {
 		return nil
 	}
 	var bad error
-	err := s.node.store.ScanStream(st.id, uint64(s.next), func(seq uint64, data []byte) bool {
+	err := s.node.states.now().ScanStream(st.id, uint64(s.next), func(seq uint64, data []byte) bool {
 		return s.diskMessage(broker.Seq(seq), end, st.dest, data, &bad)
 	})
 	return errors.Join(err, bad)
@@ -188,7 +188,7 @@ func (s *scan) diskStream(end broker.Seq) error {
 
 func (s *scan) diskAll(end broker.Seq) error {
 	var bad error
-	err := s.node.store.Scan(uint64(s.next), func(id uint32, seq uint64, data []byte) bool {
+	err := s.node.states.now().Scan(uint64(s.next), func(id uint32, seq uint64, data []byte) bool {
 		dest := s.node.fold.streams.dest(id)
 		if broker.Seq(seq) >= end {
 			return false

@@ -66,6 +66,15 @@ func (r *ring) drop(low, end uint64) uint64 {
 	return end
 }
 
+// reset forgets all and goes on at a Seq.
+func (r *ring) reset(from broker.Seq) {
+	r.lowest.Store(uint64(from))
+	for i := range r.slots {
+		r.slots[i].Store(nil)
+	}
+	r.bytes = 0
+}
+
 // get returns the message of seq, nil when the ring has none.
 func (r *ring) get(seq broker.Seq) *broker.Message {
 	if m := r.slots[uint64(seq)&r.mask].Load(); m != nil && m.Seq == seq {

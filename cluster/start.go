@@ -18,7 +18,8 @@ func (n *Node) startConsensus(ctx context.Context) (replicator, error) {
 	config := raftConfig(n.cfg, *n.self.now())
 	config.Logger = newRaftLogger(n.logger)
 	r, err := startRaft(raftParts{
-		config: config, log: n.log, snapshots: positionSnapshots{n.store.Position}, transport: transport, apply: n.apply,
+		config: config, log: n.log, snapshots: n.snapshots, transport: transport, apply: n.apply,
+		snapshot: func() raft.FSMSnapshot { return statePersisted{n} }, restore: n.restoreReceived,
 	})
 	if err != nil {
 		return nil, errors.Join(err, transport.Close())
@@ -61,4 +62,16 @@ func (n *Node) transport() *safeTransport {
 	return newSafeTransport(raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: newRaftStreams(n.port), MaxPool: raftConnsMax, MaxRPCsInFlight: 1, Timeout: raftRPCTimeout, Logger: newRaftLogger(n.logger),
 	}))
+}
+
+// restoreReceived takes over what the snapshot store has received.
+func (n *Node) restoreReceived() error {
+	if err := n.snapshots.take(); err != nil {
+		return err
+	}
+	if err := n.takeOver(); err != nil {
+		n.fail(err) // there may be no store any more
+		return err
+	}
+	return nil
 }

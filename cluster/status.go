@@ -117,4 +117,7 @@ func (n *Node) Inspect(ctx context.Context, fn func(*broker.State)) error {
 func (n *Node) LogStats() storage.LogStats { return n.log.Stats() }
 
 // StoreStats returns the figures of the state's store.
-func (n *Node) StoreStats() storage.StoreStats { return n.store.Stats() }
+func (n *Node) StoreStats() storage.StoreStats { return n.states.now().Stats() }
+
+// SnapshotStats returns how many states were sent and received as a whole.
+func (n *Node) SnapshotStats() SnapshotStats { return n.snapshots.figures() }

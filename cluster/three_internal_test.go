@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"stampede/broker"
+	"stampede/storage"
 )
 
 // told keeps what a node's performer is told.
@@ -99,7 +100,8 @@ func freeAddrs(t *testing.T, n int) (addrs []string) {
 }
 
 // threeConfigs are the configurations of three nodes whose logs begin with all three as voters.
-func threeConfigs(t *testing.T) []Config {
+// threeConfigs are founders whose logs have files of so many bytes, 0 for the usual.
+func threeConfigs(t *testing.T, segment int) []Config {
 	t.Helper()
 	addrs := freeAddrs(t, 3)
 	cfgs := make([]Config, 3)
@@ -109,6 +111,7 @@ func threeConfigs(t *testing.T) []Config {
 	for i := range cfgs {
 		cfgs[i] = dirConfig(t)
 		cfgs[i].Addr = addrs[i]
+		cfgs[i].logSegment = segment
 		cfgs[i].Name = fmt.Sprint("n", i+1)
 		cfgs[i].RaftTimeout = 150 * time.Millisecond
 		cfgs[i].Fatal = func(err error) { t.Errorf("disk: %v", err) }
@@ -127,23 +130,24 @@ func threeConfigs(t *testing.T) []Config {
 	}
 	first := raft.Log{Index: 1, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(raft.Configuration{Servers: servers})}
 	for i := range cfgs {
-		if err := beginLog(cfgs[i].DataDir, ids[i], first); err != nil {
+		if err := beginLog(cfgs[i], ids[i], first); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return cfgs
 }
 
-func beginLog(dir string, id identity, first raft.Log) error {
+func beginLog(cfg Config, id identity, first raft.Log) error {
 	disk, log, err := func() (*DirDisk, LogStore, error) {
-		disk, err := OpenDir(dir)
+		disk, err := OpenDir(cfg.DataDir)
 		if err != nil {
 			return nil, nil, err
 		}
 		if err := id.save(disk); err != nil {
 			return disk, nil, err
 		}
-		return openOfflineLog(disk)
+		log, err := disk.OpenLog(storage.LogOptions{SegmentBytes: cfg.logSegment, Logger: slog.New(slog.DiscardHandler)})
+		return disk, log, err
 	}()
 	if err != nil {
 		return err
@@ -199,7 +203,7 @@ func (r *running) send(t *testing.T, body string) {
 func startThree(t *testing.T) []*running {
 	t.Helper()
 	var nodes []*running
-	for _, cfg := range threeConfigs(t) {
+	for _, cfg := range threeConfigs(t, 0) {
 		nodes = append(nodes, startNode(t, cfg))
 	}
 	for _, n := range nodes {

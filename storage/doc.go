@@ -8,6 +8,9 @@
 // transaction, at most every FlushInterval unless FlushBytes are waiting or Sync asks. Durability of what clients were
 // told is the log's business: what a crash takes from the Store, the log brings again.
 //
+// A Store can be streamed as of one transaction (Snapshot) and received beside the one in use (Receive), which it then takes the place of
+// (TakeOver).
+//
 // What it refuses: to know what a record, a stream or a message means; to block or to fail the fold's goroutine (Full
 // tells it to slow down); to go on after a failed write (Fatal, then nothing is written or promised any more); to read
 // bytes whose checksum is wrong; to open what a later version wrote; retention, which is not here yet.

@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -43,7 +42,6 @@ type Snapshot struct {
 	pace     int64         // bytes a second
 	pipe     *io.PipeReader
 	written  chan struct{}
-	once     sync.Once
 }
 
 // OpenSnapshot begins a stream of at most bytesPerSecond.

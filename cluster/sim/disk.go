@@ -3,7 +3,6 @@ package sim
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"iter"
@@ -25,9 +24,6 @@ import (
 // flushEvery is how often the state is written, as storage.Store does it.
 const flushEvery = 30 * time.Millisecond
 
-// errDead says that the node of this handle has crashed.
-var errDead = errors.New("the node has crashed")
-
 // Disk is what a node has across its lives. Open gives a handle for one life.
 type Disk struct {
 	mu       sync.Mutex // guards all below
@@ -39,12 +35,14 @@ type Disk struct {
 	stable   map[string][]byte
 	arriving []raft.Log // of an append under way
 	state    image
-	life     *life // the handle that may write
+	received *image // a whole one that was streamed, not yet taken over
+	life     *life  // the handle that may write
 }
 
 // image is the state as it is on disk.
 type image struct {
 	position storage.Position
+	origin   uint64
 	records  map[string][]byte
 	messages []message
 }
@@ -160,7 +158,7 @@ func (l *life) OpenStore(o storage.Options) (cluster.StateStore, error) {
 	l.disk.mu.Lock()
 	defer l.disk.mu.Unlock()
 	return &stateStore{
-		life: l, position: l.disk.state.position, records: maps.Clone(l.disk.state.records),
+		life: l, position: l.disk.state.position, origin: l.disk.state.origin, records: maps.Clone(l.disk.state.records),
 		messages: slices.Clone(l.disk.state.messages), durable: len(l.disk.state.messages),
 	}, nil
 }
@@ -287,11 +285,11 @@ type stateStore struct {
 
 	mu       sync.Mutex // guards all below
 	position storage.Position
+	origin   uint64
 	records  map[string][]byte // durable
 	messages []message         // all, in order
 	durable  int               // how many of them
 	pending  []commit
-	sleeping *time.Timer
 }
 
 type commit struct {
@@ -334,7 +332,7 @@ func (s *stateStore) flush() {
 	}
 	s.pending = nil
 	s.life.own(func(d *Disk) {
-		d.state = image{position: s.position, records: maps.Clone(s.records), messages: slices.Clone(s.messages[:s.durable])}
+		d.state = s.imageLocked()
 	})
 }
 

@@ -188,7 +188,7 @@ func TestPromise(t *testing.T) {
 		{"is given to the first candidate", a, founders, true},
 		{"is given again to the same", a, founders, true},
 		{"is not given to another", b, founders, false},
-		{"is not given to the same for another set", a, []founder{founders[0], founders[2], founders[1]}, false},
+		{"is given to the same candidate with another founder", a, []founder{founders[0], {Node: nodeID(7).String(), Addr: "127.0.0.1:1"}, founders[2]}, true},
 	} {
 		t.Run(q.name, func(t *testing.T) {
 			if r := ask(q.from, c, q.founders); r.Yes != q.want {

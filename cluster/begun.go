@@ -30,8 +30,11 @@ func (l begunLog) StoreLogs(entries []*raft.Log) error { return l.noted(l.LogSto
 // Set implements LogStore.
 func (l begunLog) Set(key, value []byte) error { return l.noted(l.LogStore.Set(key, value)) }
 
-// SetUint64 implements LogStore.
+// SetUint64 implements LogStore. Zero says no more than that nothing was written yet: Raft sets its term to it when it starts.
 func (l begunLog) SetUint64(key []byte, value uint64) error {
+	if value == 0 {
+		return l.LogStore.SetUint64(key, value)
+	}
 	return l.noted(l.LogStore.SetUint64(key, value))
 }
 

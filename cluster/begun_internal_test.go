@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -15,12 +16,14 @@ func TestBegunLog(t *testing.T) {
 	entry := &raft.Log{Index: 1, Term: 1, Type: raft.LogNoop}
 	for _, c := range []struct {
 		name  string
+		want  bool
 		write func(LogStore) error
 	}{
-		{"an entry", func(l LogStore) error { return l.StoreLog(entry) }},
-		{"entries", func(l LogStore) error { return l.StoreLogs([]*raft.Log{entry}) }},
-		{"a term", func(l LogStore) error { return l.SetUint64([]byte(raftTermKey), 2) }},
-		{"a vote", func(l LogStore) error { return l.Set([]byte("LastVoteCand"), []byte("x")) }},
+		{"an entry", true, func(l LogStore) error { return l.StoreLog(entry) }},
+		{"entries", true, func(l LogStore) error { return l.StoreLogs([]*raft.Log{entry}) }},
+		{"a term", true, func(l LogStore) error { return l.SetUint64([]byte(raftTermKey), 2) }},
+		{"a vote", true, func(l LogStore) error { return l.Set([]byte("LastVoteCand"), []byte("x")) }},
+		{"no term yet", false, func(l LogStore) error { return l.SetUint64([]byte(raftTermKey), 0) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := openListening(t, seedConfigs(t, 3, 3)[0])
@@ -37,7 +40,7 @@ func TestBegunLog(t *testing.T) {
 			if err := c.write(begunLog{n.log, n}); err != nil {
 				t.Fatal(err)
 			}
-			onDisk(true)
+			onDisk(c.want)
 		})
 	}
 }
@@ -83,6 +86,20 @@ func TestLogOfAFounderMayNotBeMissing(t *testing.T) {
 		if err := os.RemoveAll(filepath.Join(cfg.DataDir, logDir)); err != nil {
 			t.Fatal(err)
 		}
+		if err := open(t, cfg); err != nil {
+			t.Errorf("open = %v, want nil", err)
+		}
+	})
+	t.Run("nor of a member that has run and was not reached by its leader", func(t *testing.T) {
+		cfg := begun(t, false)
+		if err := os.RemoveAll(filepath.Join(cfg.DataDir, logDir)); err != nil {
+			t.Fatal(err)
+		}
+		n := startNode(t, cfg)
+		for n.Status().Role != "follower" {
+			<-time.After(time.Millisecond)
+		}
+		n.stop(t)
 		if err := open(t, cfg); err != nil {
 			t.Errorf("open = %v, want nil", err)
 		}

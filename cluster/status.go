@@ -80,6 +80,9 @@ func (n *Node) Status() Status {
 		at := c.standing()
 		s.Role, s.Leader, s.LeaderAddr, s.Term, s.Members, s.LastIndex = at.role, at.leader, at.leaderAddr, at.term, at.members, at.lastIndex
 		s.Orphaned = at.orphaned
+		if at.leader != "" && knows(at, n.self.now().Node, s.Addr) {
+			s.Waiting = "" // it is over, though nobody has looked yet
+		}
 		if s.LastIndex > s.AppliedIndex {
 			s.Lag = s.LastIndex - s.AppliedIndex
 		}

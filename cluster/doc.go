@@ -5,7 +5,7 @@
 // Verify do so with the data directory of a node that does not run. FORMAT.md has the bytes, DESIGN.md the reasons.
 //
 // It refuses: a data directory that another process uses; a log that lacks what the node had folded or acknowledged; an entry or a node
-// of another cluster, group or version; a submission that no entry can hold; to go on after a panic of the fold or a failure of the disk.
+// of another cluster, group or version; to found a second cluster; a submission that no entry can hold; to go on after a panic of the fold or a failure of the disk.
 // It knows nothing of STOMP, and a queue is nothing but a kind of destination to it.
 //
 // Invariants, each kept by the test named:
@@ -21,6 +21,8 @@
 //	C7 The stamps of the log never go backwards. (TestClock; the fold itself takes an earlier stamp for the one before)
 //	C8 The goroutine of the fold never waits for the disk, nor for a client.
 //	C9 Submit allocates nothing per command. (TestSubmitAllocatesNothingPerCommand)
+//	C10 Of the nodes of one list of seeds, whose disks stay, at most one cluster is founded. (TestCandidates, TestPromise)
+//	C11 No entry is acknowledged and no vote given whose loss the next start would not notice. (TestBegunLog)
 //
 // Goroutines of a running Node, all started by Run and ended when it returns:
 //
@@ -29,6 +31,7 @@
 //	runTicks        lets time pass in the fold when something is due; looks for proposals that take too long
 //	runAnswers      asks Raft what became of such a proposal
 //	runPositions    hands the changes of the state to the store, once a FlushInterval
+//	runAnnounce     sees to it that the members know where this node is; askStatus, one a seed, looks for the others
 //	awaitEnd        waits for the end of the context or for a failure
 //	flush           the flusher of package storage
 //	forward         hands calls of other nodes to Raft (safeTransport); nudgePeer one at a time a follower

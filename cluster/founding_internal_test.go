@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -273,5 +274,22 @@ func TestConfigOfFounders(t *testing.T) {
 		if err := cfg.Validate(); (err == nil) != c.good {
 			t.Errorf("%d of %d: %v, want good %v", c.expect, c.seeds, err, c.good)
 		}
+	}
+}
+
+// One node more than is expected, in any order and with any pauses: three found one cluster, the fourth becomes a member of it.
+func TestFoundingOfMoreThanExpected(t *testing.T) {
+	for range 4 {
+		var nodes []*running
+		cfgs := seedConfigs(t, 4, 3)
+		for _, i := range rand.Perm(len(cfgs)) {
+			<-time.After(rand.N(500 * time.Millisecond))
+			nodes = append(nodes, startNode(t, cfgs[i]))
+		}
+		for _, n := range nodes {
+			n.awaitReady(t)
+		}
+		awaitVoters(t, nodes, 3, 4)
+		stopAll(t, nodes)
 	}
 }

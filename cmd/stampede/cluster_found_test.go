@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -41,7 +42,7 @@ func (c testCluster) wantWhole(t *testing.T) {
 	}
 }
 
-// tellAtFailure prints what each node says of itself when the test has failed.
+// tellAtFailure prints what each node says of itself when the test has failed, and ends it.
 func (c testCluster) tellAtFailure(t *testing.T) {
 	t.Helper()
 	if !t.Failed() {
@@ -49,8 +50,17 @@ func (c testCluster) tellAtFailure(t *testing.T) {
 	}
 	for i, b := range c {
 		got := runBinary(t, nil, "status", "--admin="+strings.TrimPrefix(b.admin, "http://"))
-		t.Logf("node %d:\n%s%s", i+1, got.stdout, got.stderr)
+		b.strike()
+		t.Logf("node %d:\n%s%s%s", i+1, got.stdout, got.stderr, strings.Join(b.lastLines(), "\n"))
 	}
+}
+
+// lastLines gives what a node that is killed has written and nobody has read.
+func (b *crashBroker) lastLines() (lines []string) {
+	for line := range b.node.lines {
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 func count(is bool) int {
@@ -70,24 +80,29 @@ func (c testCluster) awaitReady(t *testing.T) {
 func TestClusterFoundingAmongKills(t *testing.T) {
 	skipShort(t)
 	for range numberOf(t, foundRoundsEnv, foundKillRounds) {
-		random, c := crashRandom(t), newTestCluster(t)
-		defer c.tellAtFailure(t)
-		for _, i := range random.Perm(len(c)) {
-			<-time.After(time.Duration(random.Int64N(int64(foundKillPauseMax))))
-			c[i].launch(t)
-		}
-		for range 1 + random.IntN(foundKillsMax) {
-			<-time.After(time.Duration(random.Int64N(int64(foundKillPauseMax))))
-			b := c[random.IntN(len(c))]
-			b.kill(t)
-			b.launch(t)
-		}
-		c.awaitReady(t)
-		c.wantWhole(t)
-		c.awaitAgreement(t)
-		for _, b := range c {
-			b.kill(t)
-		}
+		roundOfKillsWhileFounding(t, crashRandom(t))
+	}
+}
+
+func roundOfKillsWhileFounding(t *testing.T, random *rand.Rand) {
+	t.Helper()
+	c := newTestCluster(t)
+	defer c.tellAtFailure(t)
+	for _, i := range random.Perm(len(c)) {
+		<-time.After(time.Duration(random.Int64N(int64(foundKillPauseMax))))
+		c[i].launch(t)
+	}
+	for range 1 + random.IntN(foundKillsMax) {
+		<-time.After(time.Duration(random.Int64N(int64(foundKillPauseMax))))
+		b := c[random.IntN(len(c))]
+		b.kill(t)
+		b.launch(t)
+	}
+	c.awaitReady(t)
+	c.wantWhole(t)
+	c.awaitAgreement(t)
+	for _, b := range c {
+		b.kill(t)
 	}
 }
 

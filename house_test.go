@@ -81,7 +81,6 @@ var rooms = []room{
 		"github.com/oklog/ulid/v2", "golang.org/x/sync/errgroup", "golang.org/x/sync/semaphore",
 	}},
 	{floor: 2, path: "cluster/clustertest", allow: helperAllow, helper: true},
-	{floor: 2, path: "cluster/sim", allow: helperAllow, helper: true},
 
 	{floor: 3, path: "cluster/gateway", allow: []string{
 		anyStd, "stampede/broker", "stampede/cluster", "stampede/stomp", "stampede/stomp/auth", "stampede/stomp/server",
@@ -97,6 +96,7 @@ var rooms = []room{
 		anyStd, anyOurs,
 		"github.com/alecthomas/kong", "github.com/gorilla/websocket", "golang.org/x/sync/errgroup", "gopkg.in/yaml.v3",
 	}},
+	{floor: 4, path: "cluster/sim", allow: helperAllow, helper: true},
 	{floor: 4, path: "interop/gostomp", allow: []string{anyStd}, helper: true},
 }
 

@@ -42,6 +42,7 @@ func (s *State) admit(e Event, fx *Effects) (*node, bool) {
 	case n == nil || n.incarnation != o.Incarnation || n.lost:
 		s.dropped(EffectGap, o, 0, fx)
 		return nil, false
+	case mutantOrigin:
 	case o.N <= n.lastN:
 		s.dropped(EffectDuplicate, o, 0, fx)
 		return nil, false

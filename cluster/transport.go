@@ -210,6 +210,9 @@ func trimEntries(request *raft.AppendEntriesRequest) {
 
 // capCommit lowers the commit index of a request to what its receiver will have compared.
 func capCommit(request *raft.AppendEntriesRequest) {
+	if mutantCommitCap {
+		return
+	}
 	request.LeaderCommitIndex = min(request.LeaderCommitIndex, lastIndexOf(request))
 }
 

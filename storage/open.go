@@ -29,6 +29,9 @@ func Open(dir string, o Options) (s *Store, err error) {
 	}
 	s.scratches.New = func() any { return new(scratch) }
 	s.files = newFileCache(s.segments)
+	if err := settle(dir); err != nil {
+		return nil, fmt.Errorf("settle snapshot beside %s: %w", dir, err)
+	}
 	if err := os.MkdirAll(s.segments, dirMode); err != nil {
 		return nil, fmt.Errorf("create store: %w", err)
 	}

@@ -103,6 +103,10 @@ func (l *link) propose(f broker.Fact, t cluster.Ticket) {
 	if t.Owner == nil {
 		t.Owner = l
 	}
+	if mutantReceipt && t.Kind == ticketSend && t.Tag != "" {
+		l.receipt(t.Tag)
+		t.Tag = ""
+	}
 	t.Aux = packAux(t.Aux, c.begun)
 	c.tickets = append(c.tickets, t)
 	l.proposed++

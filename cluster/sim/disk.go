@@ -33,6 +33,7 @@ type Disk struct {
 	mu       sync.Mutex // guards all below
 	random   *rand.Rand
 	slow     time.Duration // what an append takes at most
+	next     time.Duration // what the next append to the log takes; 0: as slow says
 	identity []byte
 	entries  []raft.Log
 	stable   map[string][]byte
@@ -68,6 +69,25 @@ func (d *Disk) SetSlow(most time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.slow = most
+}
+
+// SetNext says what the next append to the log takes.
+func (d *Disk) SetNext(exactly time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.next = exactly
+}
+
+// appendDelay is what an append to the log takes.
+func (d *Disk) appendDelay() time.Duration {
+	d.mu.Lock()
+	next := d.next
+	d.next = 0
+	d.mu.Unlock()
+	if next > 0 {
+		return next
+	}
+	return d.delay()
 }
 
 // Open gives the disk to a new life of its node.
@@ -198,7 +218,7 @@ func (s *logStore) StoreLogs(logs []*raft.Log) error {
 		arriving[i].Data = slices.Clone(l.Data)
 	}
 	s.life.own(func(d *Disk) { d.arriving = arriving })
-	time.Sleep(s.life.disk.delay())
+	time.Sleep(s.life.disk.appendDelay())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n := len(s.entries); n > 0 && arriving[0].Index != s.entries[n-1].Index+1 {

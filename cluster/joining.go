@@ -155,20 +155,15 @@ func (n *Node) announce(ctx context.Context) (waiting string) {
 	return "the log to come"
 }
 
-// admit makes a node a member without a vote, or changes the address of one that is a member.
+// admit makes a node a member without a vote; of one that is a member, Raft changes the address alone.
 func (r *raftReplicator) admit(node, addr string) error {
-	add := r.raft.AddNonvoter
 	for _, s := range r.raft.GetConfiguration().Configuration().Servers {
-		if string(s.ID) != node {
-			continue
+		if string(s.ID) == node {
+			r.transport.move(s.ID, s.Address)
+			defer r.transport.stay(s.ID)
 		}
-		if s.Suffrage == raft.Voter {
-			add = r.raft.AddVoter // keeps its vote
-		}
-		r.transport.move(s.ID, s.Address)
-		defer r.transport.stay(s.ID)
 	}
-	if err := add(raft.ServerID(node), raft.ServerAddress(addr), 0, joinTimeout).Error(); err != nil {
+	if err := r.raft.AddNonvoter(raft.ServerID(node), raft.ServerAddress(addr), 0, joinTimeout).Error(); err != nil {
 		return fmt.Errorf("add %s at %s: %w", node, addr, err)
 	}
 	return nil

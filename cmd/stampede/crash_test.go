@@ -6,6 +6,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -14,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -85,12 +88,18 @@ func newCrashBroker(t *testing.T) *crashBroker {
 	}
 }
 
+// givenAddresses are those that freeAddress has given to any test: what is started on one of them may not listen yet, or not now.
+var givenAddresses sync.Map
+
 // freeAddress finds a port below those that the system gives to clients: a client that knocks while the broker is away must not be given
 // the broker's port for its own.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for range 100 {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20_000+rand.IntN(12_000)))
+		if _, given := givenAddresses.LoadOrStore(addr, true); given {
+			continue
+		}
 		if listener, err := net.Listen("tcp", addr); err == nil {
 			_ = listener.Close() // it took no connection
 			return addr
@@ -118,6 +127,12 @@ func (b *crashBroker) launch(t *testing.T) {
 func (b *crashBroker) awaitReady(t *testing.T) {
 	t.Helper()
 	ask := http.Client{Timeout: startTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
+	answer := "no answer"
+	defer func() {
+		if t.Failed() {
+			t.Logf("%s = %s; the log says %q", b.health, answer, b.node.linesSoFar())
+		}
+	}()
 	await(t, "GET "+b.health+" = 200", func() bool {
 		select {
 		case <-b.node.ended:
@@ -128,7 +143,9 @@ func (b *crashBroker) awaitReady(t *testing.T) {
 		if err != nil {
 			return false // it does not listen yet
 		}
-		_ = response.Body.Close() // only the status is wanted
+		defer func() { _ = response.Body.Close() }() // was read
+		body, err := io.ReadAll(response.Body)
+		answer = fmt.Sprintf("%d %s, %v", response.StatusCode, body, err)
 		return response.StatusCode == http.StatusOK
 	})
 }

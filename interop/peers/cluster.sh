@@ -49,6 +49,7 @@ lines=$work/lines # system<TAB>measurement<TAB>benchmark line
 
 # Ports above the range that the system gives to clients: these and the two behind each.
 stomp=63113 http=63180 admin=63191 raft=63140 nats_client=63222 nats_route=63232
+window=10000 # messages of a publisher without their receipt; Stampede itself takes no more than 1,000 of a session
 # How many messages a publisher may be ahead of 1 and of 10 subscribers: more only measures how memory is filled.
 ahead_1=20000 ahead_10=5000
 
@@ -89,7 +90,7 @@ measure_stampede() {
 	local bench=("$stampede" bench) shared=(--body 128 --gobench --quiet)
 	local fan=(fanout --publishers 1 "${shared[@]}" --duration "$duration" --warmup "$warmup")
 	local at1=(--publish-url "$node1") at2=(--publish-url "$node2") subs=(--subscribe-url "$node2,$node3")
-	local receipts=(--persistent true --receipts --window 1000)
+	local receipts=(--persistent true --receipts --window $window)
 	record stampede "logged, receipts, 1 to 1, msg/s" "${bench[@]}" "${fan[@]}" "${at2[@]}" --subscribe-url "$node3" \
 		--subscribers 1 --backlog $ahead_1 "${receipts[@]}"
 	record stampede "logged, receipts, 1 to 10, deliveries/s" "${bench[@]}" "${fan[@]}" "${at1[@]}" "${subs[@]}" \
@@ -97,7 +98,7 @@ measure_stampede() {
 	record stampede "logged, 1,000 msg/s to 10, ms" "${bench[@]}" "${fan[@]}" "${at2[@]}" "${subs[@]}" --subscribers 10 --rate 1000
 	record stampede "logged, 10 msg/s to 10, ms" "${bench[@]}" "${fan[@]}" "${at2[@]}" "${subs[@]}" --subscribers 10 --rate 10
 	record stampede "queue of $messages, receipts, acks, msg/s" "${bench[@]}" queue "${shared[@]}" --publishers 3 --consumers 6 \
-		--publish-url "$node1,$node2,$node3" --subscribe-url "$node1,$node2,$node3" --messages "$messages" --window 1000 --backlog $ahead_1 --verify
+		--publish-url "$node1,$node2,$node3" --subscribe-url "$node1,$node2,$node3" --messages "$messages" --window $window --backlog $ahead_1 --verify
 	record stampede "not logged, 1 to 10, deliveries/s" "${bench[@]}" "${fan[@]}" "${at1[@]}" "${subs[@]}" \
 		--subscribers 10 --backlog $ahead_10 --persistent false
 }
@@ -106,14 +107,14 @@ start_nats() {
 	local i server routes=''
 	[ -x "$nats_load" ] || { note "nats: no --nats-load given"; return 1; }
 	server=$(PATH=$PATH:/usr/sbin command -v nats-server) || { note "nats: nats-server is not installed"; return 1; }
-	for i in 0 1 2; do routes+="nats://127.0.0.1:$((nats_route + i)) "; done
+	for i in 0 1 2; do routes+="nats://127.0.0.1:$((nats_route + i)), "; done
 	mkdir -p "$work/nats"
 	for i in 0 1 2; do
 		cat >"$work/nats/$i.conf" <<-END
 		server_name: n$i
 		listen: 127.0.0.1:$((nats_client + i))
 		jetstream { store_dir: "$work/nats/$i" }
-		cluster { name: peers, listen: 127.0.0.1:$((nats_route + i)), routes: [$routes] }
+		cluster { name: peers, listen: 127.0.0.1:$((nats_route + i)), routes: [${routes%, }] }
 		END
 		"$server" -c "$work/nats/$i.conf" >"$work/nats/$i.log" 2>&1 &
 		started+=("$!")
@@ -125,10 +126,10 @@ start_nats() {
 # The generator calls the server that leads the stream 0.
 measure_nats() {
 	local load=("$nats_load" -servers "$nats_servers" -body 128 -duration "$duration" -warmup "$warmup")
-	record nats "logged, receipts, 1 to 1, msg/s" "${load[@]}" -publish 1 -subscribe 2 -subscribers 1 -window 1000 -backlog $ahead_1
-	record nats "logged, receipts, 1 to 10, deliveries/s" "${load[@]}" -publish 0 -subscribe 1,2 -subscribers 10 -window 1000 -backlog $ahead_10
-	record nats "logged, 1,000 msg/s to 10, ms" "${load[@]}" -publish 1 -subscribe 1,2 -subscribers 10 -window 1000 -rate 1000
-	record nats "logged, 10 msg/s to 10, ms" "${load[@]}" -publish 1 -subscribe 1,2 -subscribers 10 -window 1000 -rate 10
+	record nats "logged, receipts, 1 to 1, msg/s" "${load[@]}" -publish 1 -subscribe 2 -subscribers 1 -window $window -backlog $ahead_1
+	record nats "logged, receipts, 1 to 10, deliveries/s" "${load[@]}" -publish 0 -subscribe 1,2 -subscribers 10 -window $window -backlog $ahead_10
+	record nats "logged, 1,000 msg/s to 10, ms" "${load[@]}" -publish 1 -subscribe 1,2 -subscribers 10 -rate 1000
+	record nats "logged, 10 msg/s to 10, ms" "${load[@]}" -publish 1 -subscribe 1,2 -subscribers 10 -rate 10
 	record nats "not logged, 1 to 10, deliveries/s" "${load[@]}" -publish 0 -subscribe 1,2 -subscribers 10 -backlog $ahead_10 -core
 }
 

@@ -3,7 +3,6 @@ package main
 // cluster_bench_test.go: the load generator with its sessions on different nodes.
 
 import (
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -51,15 +50,16 @@ func TestClusterBench(t *testing.T) {
 		}
 	})
 	t.Run("counts_what_the_subscribers_of_all_nodes_get_and_their_order", func(t *testing.T) {
-		for _, persistent := range []bool{true, false} {
+		// What is not logged is dropped for a subscriber of another node whose outbox is full: it is never far ahead of them.
+		for persistent, window := range map[string]string{"true": "500", "false": "10"} {
 			f := &FanoutCmd{}
 			args := []string{
 				"--publish-url", c.urls(), "--subscribe-url", c.urls(), "--publishers", "3", "--subscribers", "6", "--receipts", "--verify",
-				"--persistent", strconv.FormatBool(persistent), "--backlog", "2000", "--window", "100", "--duration", "200ms", "--warmup", "50ms",
+				"--persistent", persistent, "--backlog", window, "--window", window, "--duration", "200ms", "--warmup", "50ms",
 			}
 			m := runBench(t, f, &f.BenchFlags, args...)
 			if m["lost"]+m["repeated"]+m["skipped"] != 0 || m["deliveries/s"] <= 0 {
-				t.Errorf("persistent %t: figures %v, want deliveries, each once and in order", persistent, m)
+				t.Errorf("persistent %s: figures %v, want deliveries, each once and in order", persistent, m)
 			}
 		}
 	})

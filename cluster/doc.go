@@ -22,10 +22,12 @@
 //	C7 The stamps of the log never go backwards. (TestClock; the fold itself takes an earlier stamp for the one before)
 //	C8 The goroutine of the fold never waits for the disk, nor for a client.
 //	C9 Submit allocates nothing per command. (TestSubmitAllocatesNothingPerCommand)
-//	C10 Two sets of nodes of one list of seeds never found a cluster each. (TestPromise, TestFounding)
+//	C10 Two sets of nodes of one list of seeds never found a cluster each. (TestPromise, TestFounding, TestCandidates)
 //	C11 What was told as surely not in the log never comes into it. (TestWaitingEnds, the simulation)
 //	C12 For an incarnation that has ended nothing is submitted any more. (TestEvictionLetsEverythingGo)
 //	C13 A node that folded something else than its leader stops. (TestNodeThatDiffersFromTheLeaderStops)
+//	C14 No entry is acknowledged and no vote given whose loss the next start would not notice. (TestBegunLog)
+//	C15 The answer to a call of Raft comes from the member that is meant. (TestPortReachesTheMemberThatIsMeant)
 //
 // Goroutines of a running Node, all started by Run and ended when it returns:
 //
@@ -41,6 +43,7 @@
 //	                long and commands that have waited too long
 //	runAnswers      asks Raft what became of such a proposal
 //	runPositions    hands the changes of the state to the store, once a FlushInterval
+//	runAnnounce     sees to it that the members know where this node is; askStatus, one a seed, looks for the others
 //	awaitEnd        waits for the end of the context or for a failure
 //	flush           the flusher of package storage
 //	forward         hands calls of other nodes to Raft (safeTransport); nudgePeer one at a time a follower

@@ -54,12 +54,6 @@ func (n *Node) runTicks(ctx context.Context) error {
 		case <-ticker.C:
 		}
 		n.fold.giveUp()
-		if n.fold.index.Load() > 0 {
-			if err := n.remember(); err != nil {
-				n.fail(err)
-				return err
-			}
-		}
 		if !n.leads.Load() {
 			heard = silence{}
 		} else {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -188,7 +189,7 @@ func TestPromise(t *testing.T) {
 		{"is given to the first candidate", a, founders, true},
 		{"is given again to the same", a, founders, true},
 		{"is not given to another", b, founders, false},
-		{"is not given to the same for another set", a, []founder{founders[0], founders[2], founders[1]}, false},
+		{"is given to the same candidate with another founder", a, []founder{founders[0], {Node: nodeID(7).String(), Addr: "127.0.0.1:1"}, founders[2]}, true},
 	} {
 		t.Run(q.name, func(t *testing.T) {
 			if r := ask(q.from, c, q.founders); r.Yes != q.want {
@@ -273,5 +274,22 @@ func TestConfigOfFounders(t *testing.T) {
 		if err := cfg.Validate(); (err == nil) != c.good {
 			t.Errorf("%d of %d: %v, want good %v", c.expect, c.seeds, err, c.good)
 		}
+	}
+}
+
+// One node more than is expected, in any order and with any pauses: three found one cluster, the fourth becomes a member of it.
+func TestFoundingOfMoreThanExpected(t *testing.T) {
+	for range 4 {
+		var nodes []*running
+		cfgs := seedConfigs(t, 4, 3)
+		for _, i := range rand.Perm(len(cfgs)) {
+			<-time.After(rand.N(500 * time.Millisecond))
+			nodes = append(nodes, startNode(t, cfgs[i]))
+		}
+		for _, n := range nodes {
+			n.awaitReady(t)
+		}
+		awaitVoters(t, nodes, 3, 4)
+		stopAll(t, nodes)
 	}
 }

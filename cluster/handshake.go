@@ -41,6 +41,7 @@ var (
 	errOtherCluster  = errors.New("other side belongs to another cluster")
 	errOtherVersion  = errors.New("other side speaks another version")
 	errOtherKind     = errors.New("other side does not take this kind of stream")
+	errOtherNode     = errors.New("other side is another member than the one that is meant")
 	errSelf          = errors.New("other side is this node itself")
 	errHandshakeCode = errors.New("other side refused for an unknown reason")
 )

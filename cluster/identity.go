@@ -38,7 +38,7 @@ type identity struct {
 	Node        string    `json:"node"`        // ULID of the node
 	Cluster     string    `json:"cluster"`     // ULID of the cluster; "" while the node knows none
 	Incarnation uint64    `json:"incarnation"` // how often the node was opened to run
-	Founded     bool      `json:"founded"`     // the log was begun: from now on it may not be empty
+	Founded     bool      `json:"founded"`     // log or votes were begun: from now on they may not be missing
 	Created     time.Time `json:"created"`
 	Pledge      *pledge   `json:"promise,omitempty"` // given while the cluster was founded
 

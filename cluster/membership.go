@@ -30,7 +30,11 @@ const (
 	askJoin    = "join"    // will you take this node into the cluster, or its new address?
 )
 
-var errUnknownQuestion = errors.New("question is not known to this version")
+// Why a question is not answered as it was asked.
+var (
+	errUnknownQuestion = errors.New("question is not known to this version")
+	errImpostor        = errors.New("who asks is not who it says")
+)
 
 // founder is one of those that found a cluster together.
 type founder struct {
@@ -40,13 +44,14 @@ type founder struct {
 
 // peerStatus is what a node says of itself.
 type peerStatus struct {
-	Node    string    `json:"node"`
-	Addr    string    `json:"addr"`              // advertised
-	Cluster string    `json:"cluster,omitempty"` // "" while it knows none
-	Expect  int       `json:"expect"`
-	Seeds   string    `json:"seeds"`             // a hash of the set
-	Members []founder `json:"members,omitempty"` // of its log, once that has begun
-	Leader  string    `json:"leader,omitempty"`  // address
+	Node     string    `json:"node"`
+	Addr     string    `json:"addr"`              // advertised
+	Cluster  string    `json:"cluster,omitempty"` // "" while it knows none
+	Expect   int       `json:"expect"`
+	Seeds    string    `json:"seeds"`              // a hash of the set
+	Promised string    `json:"promised,omitempty"` // the candidate that it has promised itself to
+	Members  []founder `json:"members,omitempty"`  // of its log, once that has begun
+	Leader   string    `json:"leader,omitempty"`   // address
 }
 
 // question is what one side asks.
@@ -93,7 +98,7 @@ func readMessage(r io.Reader, v any) error {
 func (n *Node) ask(ctx context.Context, addr string, q question, timeout time.Duration) (reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	conn, _, err := n.port.dial(ctx, addr, streamMembership)
+	conn, peer, err := n.port.dial(ctx, addr, streamMembership)
 	if err != nil {
 		return reply{}, err
 	}
@@ -108,11 +113,14 @@ func (n *Node) ask(ctx context.Context, addr string, q question, timeout time.Du
 	if err := readMessage(conn, &r); err != nil {
 		return reply{}, fmt.Errorf("answer of %s: %w", addr, err)
 	}
+	if r.Status.Node != peer.node.String() {
+		return reply{}, fmt.Errorf("answer of %s: %w", addr, errImpostor)
+	}
 	return r, nil
 }
 
 // takeMembership answers one question. It is the handler of the port.
-func (n *Node) takeMembership(conn net.Conn, _ member) {
+func (n *Node) takeMembership(conn net.Conn, peer member) {
 	defer func() { _ = conn.Close() }() // the other side has read the answer, or does not want it
 	if err := conn.SetDeadline(time.Now().Add(membershipTimeout)); err != nil {
 		return
@@ -122,17 +130,9 @@ func (n *Node) takeMembership(conn net.Conn, _ member) {
 		n.logger.Debug("question of a node not understood", "addr", conn.RemoteAddr().String(), "error", err)
 		return
 	}
-	var err error
-	switch q.Ask {
-	case askStatus:
-	case askPromise:
-		err = n.promise(q)
-	case askJoin:
-		if err = conn.SetDeadline(time.Now().Add(joinTimeout)); err == nil {
-			err = n.admit(q.From)
-		}
-	default:
-		err = errUnknownQuestion
+	err := errImpostor
+	if q.From.Node == peer.node.String() {
+		err = n.answer(conn, q)
 	}
 	r := reply{Status: n.peerStatus(), Yes: err == nil}
 	if err != nil {
@@ -141,11 +141,31 @@ func (n *Node) takeMembership(conn net.Conn, _ member) {
 	_ = writeMessage(conn, r) // who asked asks again
 }
 
+// answer does what a question asks for; its error is a no.
+func (n *Node) answer(conn net.Conn, q question) error {
+	switch q.Ask {
+	case askStatus:
+		return nil
+	case askPromise:
+		return n.promise(q)
+	case askJoin:
+		if err := conn.SetDeadline(time.Now().Add(joinTimeout)); err != nil {
+			return err
+		}
+		return n.admit(q.From)
+	default:
+		return errUnknownQuestion
+	}
+}
+
 // peerStatus says who this node is and what it knows.
 func (n *Node) peerStatus() peerStatus {
 	id := n.self.now()
 	s := peerStatus{
 		Node: id.Node, Addr: n.port.advertise.String(), Cluster: id.Cluster, Expect: n.cfg.Expect, Seeds: n.cfg.seedsHash(),
+	}
+	if id.Pledge != nil {
+		s.Promised = id.Pledge.Candidate
 	}
 	if c := n.consensus.Load(); c != nil {
 		at := c.standing()
@@ -155,17 +175,4 @@ func (n *Node) peerStatus() peerStatus {
 		}
 	}
 	return s
-}
-
-// admit takes a node into the cluster as a member without a vote, or takes note of its new address. Only a leader can.
-func (n *Node) admit(who peerStatus) error {
-	c := n.consensus.Load()
-	if c == nil || !n.leads.Load() {
-		return errNotLeader
-	}
-	if err := c.admit(who.Node, who.Addr); err != nil {
-		return err
-	}
-	n.logger.Info("member admitted", "member", who.Node, "addr", who.Addr)
-	return nil
 }

@@ -56,8 +56,8 @@ type Performer interface {
 
 // Node is one member of a cluster.
 //
-// Goroutines, all from Run: runDelays (proposer), runRoute, runTicks, runAnswers, runRebirth, runPositions, awaitEnd, the store's flusher, the
-// streams of submissions, and those of Raft and its transport.
+// Goroutines, all from Run: runDelays (proposer), runRoute, runTicks, runAnswers, runRebirth, runPositions, runAnnounce, awaitEnd, the store's flusher,
+// the questions to seeds (askStatus), the streams of submissions, and those of Raft and its transport.
 type Node struct {
 	cfg    Config
 	self   identities
@@ -77,7 +77,9 @@ type Node struct {
 	leads     atomic.Bool
 	forwards  forwards
 	mesh      *mesh
-	watcher   Watcher // nil: nobody asks; set by Run
+	watcher   Watcher                // nil: nobody asks; set by Run
+	admitting sync.Mutex             // held by the one admission under way
+	waiting   atomic.Pointer[string] // what keeps the node out of its cluster, for people; nil when nothing does
 	running   atomic.Bool
 	closed    atomic.Bool
 	answers   chan outcome // of capacity 1: a proposal that should long have been committed
@@ -140,21 +142,6 @@ func (n *Node) open() error {
 		return err
 	}
 	return n.restore()
-}
-
-// checkLog refuses a log that lacks what this node has had in it.
-func (n *Node) checkLog() error {
-	if err := n.log.Covers(n.store.Position()); err != nil {
-		return err
-	}
-	last, err := n.log.LastIndex()
-	if err != nil {
-		return err
-	}
-	if last == 0 && n.self.now().Founded {
-		return fmt.Errorf("%w: %s", ErrLogLost, n.cfg.DataDir)
-	}
-	return nil
 }
 
 // restore brings the state to where the store has it.
@@ -284,6 +271,7 @@ func (n *Node) takePart(ctx context.Context) error {
 	duties.Go(func() error { return n.runTicks(drained) })
 	duties.Go(func() error { return n.runAnswers(drained) })
 	duties.Go(func() error { return n.runPositions(drained) })
+	duties.Go(func() error { return n.runAnnounce(dutiesCtx) })
 	return duties.Wait()
 }
 

@@ -154,13 +154,13 @@ func (p *peerPort) shake(conn net.Conn) {
 }
 
 // dial opens a connection of a kind to the node at an address; one of another cluster there is an error.
-func (p *peerPort) dial(ctx context.Context, address string, kind streamKind) (conn net.Conn, peer member, err error) {
-	conn, err = p.network.Dial(ctx, address)
+func (p *peerPort) dial(ctx context.Context, address string, kind streamKind) (net.Conn, member, error) {
+	conn, err := p.network.Dial(ctx, address)
 	if err != nil {
-		return nil, peer, err
+		return nil, member{}, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // ends a handshake that hangs
-	peer, err = p.member().greet(conn, kind)
+	peer, err := p.member().greet(conn, kind)
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
@@ -238,11 +238,16 @@ func (r *raftStreams) Accept() (net.Conn, error) {
 	}
 }
 
-// Dial opens a connection to a member of this cluster; a stranger at that address is an error.
+// Dial opens a connection to a member of this cluster; a stranger at that address is an error, and so is another member than the target names.
 func (r *raftStreams) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	conn, _, err := r.port.dial(ctx, string(address), streamRaft)
+	node, addr := splitTarget(address)
+	conn, peer, err := r.port.dial(ctx, addr, streamRaft)
+	if err == nil && node != "" && peer.node.String() != node {
+		err = errors.Join(fmt.Errorf("%w: %s is at %s", errOtherNode, peer.node, addr), conn.Close())
+		conn = nil
+	}
 	return conn, err
 }
 

@@ -57,22 +57,6 @@ func raftConfig(cfg Config, id identity) *raft.Config {
 	return c
 }
 
-// found begins the log of a new cluster with these as its voters. A crash in the middle is mended by the next start.
-func found(log LogStore, founders []founder) error {
-	var members raft.Configuration
-	for _, f := range founders {
-		members.Servers = append(members.Servers, raft.Server{Suffrage: raft.Voter, ID: raft.ServerID(f.Node), Address: raft.ServerAddress(f.Addr)})
-	}
-	first := raft.Log{Index: 1, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(members)}
-	if err := log.SetUint64([]byte("CurrentTerm"), first.Term); err != nil { // the key is Raft's
-		return fmt.Errorf("found cluster: %w", err)
-	}
-	if err := log.StoreLog(&first); err != nil {
-		return fmt.Errorf("found cluster: %w", err)
-	}
-	return nil
-}
-
 // raftParts is what Raft is made of.
 type raftParts struct {
 	config    *raft.Config
@@ -116,31 +100,6 @@ func (r *raftReplicator) observe(o *raft.Observation) bool {
 func (r *raftReplicator) changes() <-chan struct{} { return r.changed }
 
 func (r *raftReplicator) answers(node string) uint64 { return r.transport.answers(raft.ServerID(node)) }
-
-// admit changes the members, one step after the other. Who has held the address before is gone: another node answers there.
-func (r *raftReplicator) admit(node, addr string) error {
-	suffrage := raft.Nonvoter
-	for _, s := range r.raft.GetConfiguration().Configuration().Servers {
-		switch {
-		case string(s.ID) == node && string(s.Address) == addr:
-			return nil
-		case string(s.ID) == node:
-			suffrage = s.Suffrage
-		case string(s.Address) == addr:
-			if err := r.raft.RemoveServer(s.ID, 0, joinTimeout).Error(); err != nil {
-				return fmt.Errorf("remove %s, which was at %s: %w", s.ID, addr, err)
-			}
-		}
-	}
-	add := r.raft.AddNonvoter
-	if suffrage == raft.Voter {
-		add = r.raft.AddVoter
-	}
-	if err := add(raft.ServerID(node), raft.ServerAddress(addr), 0, joinTimeout).Error(); err != nil {
-		return fmt.Errorf("add %s at %s: %w", node, addr, err)
-	}
-	return nil
-}
 
 func (r *raftReplicator) transfer() outcome { return r.raft.LeadershipTransfer() }
 

@@ -15,8 +15,12 @@ type replicator interface {
 	changes() <-chan struct{}
 	// answers is how many calls of this leader a member has answered; it only rises while this node leads.
 	answers(node string) uint64
-	// admit makes a node a member without a vote, or changes the address of one that is a member. It waits for the members' agreement.
+	// admit makes a node a member without a vote, or changes the address of one that is a member, whose vote stays as it is. expel takes one
+	// out. Only a leader can; both wait for the voters' agreement.
 	admit(node, addr string) error
+	expel(node string) error
+	// located says where a member answers: until the configuration has another address for it than now, it is to be found there.
+	located(node, addr string)
 	// transfer asks for the leadership to be handed to another voter.
 	transfer() outcome
 	// campaign makes this node stand for election at once if it is the only voter; otherwise it does nothing.

@@ -11,14 +11,14 @@ import (
 
 // startConsensus finds the cluster, or founds it, on an empty log and starts Raft.
 func (n *Node) startConsensus(ctx context.Context) (replicator, error) {
-	if err := n.begin(ctx, n.address()); err != nil {
+	if err := n.begin(ctx); err != nil {
 		return nil, err
 	}
 	transport := n.transport()
 	config := raftConfig(n.cfg, *n.self.now())
 	config.Logger = newRaftLogger(n.logger)
 	r, err := startRaft(raftParts{
-		config: config, log: n.log, snapshots: positionSnapshots{n.store.Position}, transport: transport, apply: n.apply,
+		config: config, log: begunLog{n.log, n}, snapshots: positionSnapshots{n.store.Position}, transport: transport, apply: n.apply,
 	})
 	if err != nil {
 		return nil, errors.Join(err, transport.Close())
@@ -58,7 +58,9 @@ func (n *Node) transport() *safeTransport {
 		_, alone := raft.NewInmemTransport(n.address())
 		return newSafeTransport(alone)
 	}
-	return newSafeTransport(raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	safe := newSafeTransport(raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: newRaftStreams(n.port), MaxPool: raftConnsMax, MaxRPCsInFlight: 1, Timeout: raftRPCTimeout, Logger: newRaftLogger(n.logger),
 	}))
+	safe.named = true
+	return safe
 }

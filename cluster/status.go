@@ -3,6 +3,7 @@ package cluster
 // This file holds what a node says about itself.
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -26,12 +27,14 @@ type Status struct {
 	FoldVersion uint32
 
 	Adrift     bool   // the cluster gave the node up, and its next incarnation is not in the log yet: it takes no sessions
+	Addr       string // where other nodes find it; "" for one that stays alone
 	Role       string // leader, candidate, follower, founding, starting, stopped
 	Leader     string // node id of the leader, "" when none is known
 	LeaderAddr string
 	Orphaned   time.Duration // how long no leader has been known; 0 while one is
 	Term       uint64
 	Members    []Member
+	Waiting    string // what keeps the node out of its cluster; "" when nothing does
 
 	LastIndex    uint64     // of the log
 	AppliedIndex uint64     // folded
@@ -66,13 +69,20 @@ func (n *Node) Status() Status {
 	}
 	s.EntriesInFlight, s.CommandsWaiting = n.proposer.waiting()
 	s.ForwardStreams, s.ForwardedEntries, s.ForwardBytes = n.forwards.stats()
-	if len(n.cfg.Seeds) > 0 {
+	if len(n.cfg.Seeds) > 0 && s.Cluster == "" {
 		s.Role = "founding"
 	}
+	if n.cfg.Addr != "" {
+		s.Addr = cmp.Or(n.cfg.Advertise, n.cfg.Addr)
+	}
+	s.Waiting = n.waits()
 	if c := n.consensus.Load(); c != nil {
 		at := c.standing()
 		s.Role, s.Leader, s.LeaderAddr, s.Term, s.Members, s.LastIndex = at.role, at.leader, at.leaderAddr, at.term, at.members, at.lastIndex
 		s.Orphaned = at.orphaned
+		if at.leader != "" && knows(at, n.self.now().Node, s.Addr) {
+			s.Waiting = "" // it is over, though nobody has looked yet
+		}
 		if s.LastIndex > s.AppliedIndex {
 			s.Lag = s.LastIndex - s.AppliedIndex
 		}
@@ -118,3 +128,11 @@ func (n *Node) LogStats() storage.LogStats { return n.log.Stats() }
 
 // StoreStats returns the figures of the state's store.
 func (n *Node) StoreStats() storage.StoreStats { return n.store.Stats() }
+
+// waits says what keeps the node out of its cluster, "" when nothing does.
+func (n *Node) waits() string {
+	if text := n.waiting.Load(); text != nil {
+		return *text
+	}
+	return ""
+}

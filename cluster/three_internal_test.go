@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -84,18 +87,33 @@ type running struct {
 	result chan error
 }
 
-// freeAddrs gives loopback addresses that nobody listens on.
+const (
+	freePortFirst = 12_000 // the ports of these tests, below those that the system gives to clients,
+	freePortsMax  = 8_000  // since a client must not be given the port of a node that is away
+)
+
+// freePort is the port that freeAddrs gave last, from freePortFirst on; it begins anywhere, since other tests may run on the machine.
+var freePort = func() *atomic.Uint32 {
+	var p atomic.Uint32
+	p.Store(rand.Uint32N(freePortsMax))
+	return &p
+}()
+
+// freeAddrs gives loopback addresses that nobody listens on, and that it has not given before.
 func freeAddrs(t *testing.T, n int) (addrs []string) {
 	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	for range 100 + n {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(freePortFirst+int(freePort.Add(1)%freePortsMax)))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			_ = l.Close() // it took no connection
+			addrs = append(addrs, addr)
 		}
-		defer func() { _ = l.Close() }() // all stay open until there are enough
-		addrs = append(addrs, l.Addr().String())
+		if len(addrs) == n {
+			return addrs
+		}
 	}
-	return addrs
+	t.Fatal("no free ports")
+	return nil
 }
 
 // threeConfigs are the configurations of three nodes whose logs begin with all three as voters.

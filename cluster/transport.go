@@ -23,7 +23,7 @@ type wireTransport interface {
 	raft.WithClose
 }
 
-// safeTransport wraps a Raft transport (T1 to T6 are tested each against the bare one):
+// safeTransport wraps a Raft transport (T1 to T8 are tested, T1 to T6 each against the bare one):
 //
 //	T1 No heart-beat fast path: heart-beats go through Raft's main loop like all other calls, where they cannot change the term in the
 //	   middle of an append.
@@ -36,10 +36,15 @@ type wireTransport interface {
 //	   claims no more than the follower has acknowledged. Raft itself would wait for the next entry or 50 ms.
 //	T6 A node that is the only voter, or finds nobody listening where the leader was, can hand itself a TimeoutNow and need not wait for an
 //	   election timeout.
+//	T7 A member that has moved is called where it is (locate), not where the configuration still has it: nodes that all moved at once could not
+//	   elect the leader who would take note of it.
+//	T8 A call reaches the member that is meant or nobody (named): the answer of another one that has come to its address would be counted as its
+//	   own, and with it entries as being on a majority that are not.
 //
 // Goroutines: forward, from newSafeTransport to Close; nudgePeer, one at a time a peer, while it is behind.
 type safeTransport struct {
 	wireTransport
+	named bool // targets say which member is meant; set before use, for transports that can tell
 	calls chan raft.RPC
 	done  chan struct{}
 	tasks sync.WaitGroup
@@ -49,6 +54,7 @@ type safeTransport struct {
 	applied uint64 // the leader's
 	peers   map[raft.ServerID]*peerProgress
 	heard   map[raft.ServerID]uint64 // how many AppendEntries each node has answered
+	places  map[raft.ServerID]*place // at most one for each node that was ever a member
 }
 
 // peerProgress is what a leader knows of a follower from its last successful AppendEntries.
@@ -74,6 +80,7 @@ func newSafeTransport(inner wireTransport) *safeTransport {
 		done:          make(chan struct{}),
 		peers:         make(map[raft.ServerID]*peerProgress),
 		heard:         make(map[raft.ServerID]uint64),
+		places:        make(map[raft.ServerID]*place),
 	}
 	t.tasks.Add(1)
 	go t.forward()
@@ -119,11 +126,16 @@ func (t *safeTransport) AppendEntriesPipeline(raft.ServerID, raft.ServerAddress)
 func (t *safeTransport) AppendEntries(id raft.ServerID, target raft.ServerAddress, request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
 	trimEntries(request)
 	capCommit(request)
+	target, err := t.enter(id, target, request)
+	if err != nil {
+		return err
+	}
 	if err := t.wireTransport.AppendEntries(id, target, request, response); err != nil {
 		return err
 	}
 	t.mu.Lock()
 	t.heard[id]++
+	t.placeLocked(id).busy = len(request.Entries) > 0
 	t.mu.Unlock()
 	if response.Success && response.Term == request.Term {
 		t.acknowledged(id, target, request)
@@ -143,7 +155,7 @@ func (t *safeTransport) InstallSnapshot(id raft.ServerID, target raft.ServerAddr
 	t.mu.Lock()
 	delete(t.peers, id)
 	t.mu.Unlock()
-	return t.wireTransport.InstallSnapshot(id, target, request, response, data)
+	return t.wireTransport.InstallSnapshot(id, t.whereIs(id, target), request, response, data)
 }
 
 // Close ends the transport and waits for its goroutines.

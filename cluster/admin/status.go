@@ -11,7 +11,9 @@ import (
 // Status is the body of GET /api/v1/status.
 type Status struct {
 	Node        string  `json:"node"`
-	Cluster     string  `json:"cluster"`
+	Cluster     string  `json:"cluster"`           // "" while the node looks for it
+	Address     string  `json:"address,omitempty"` // where other nodes find it; "" for a node that stays alone
+	Waiting     string  `json:"waiting,omitempty"` // what keeps the node out of its cluster
 	Incarnation uint64  `json:"incarnation"`
 	Version     string  `json:"version"`
 	FoldVersion uint32  `json:"foldVersion"`
@@ -55,7 +57,7 @@ func (a *Admin) status() Status {
 	s := a.node.Status()
 	ready, word := a.readiness()
 	out := Status{
-		Node: s.Node.String(), Cluster: s.Cluster, Incarnation: s.Incarnation, Version: a.config.Version, FoldVersion: s.FoldVersion,
+		Node: s.Node.String(), Cluster: s.Cluster, Address: s.Addr, Waiting: s.Waiting, Incarnation: s.Incarnation, Version: a.config.Version, FoldVersion: s.FoldVersion,
 		Status: word, Ready: ready, Uptime: time.Since(a.start).Seconds(),
 		Role: s.Role, Leader: s.Leader, Term: s.Term, Members: []Member{}, LastIndex: s.LastIndex,
 		AppliedIndex: s.AppliedIndex, Lag: s.Lag, AppliedSeq: uint64(s.AppliedSeq),

@@ -32,35 +32,7 @@ func TestClusterFounding(t *testing.T) {
 		random := crashRandom(t)
 		var took []time.Duration
 		for range numberOf(t, foundRoundsEnv, 2) {
-			c := newTestCluster(t)
-			random.Shuffle(len(c), func(i, j int) { c[i], c[j] = c[j], c[i] })
-			var begun time.Time
-			for _, b := range c {
-				<-time.After(time.Duration(random.Int64N(int64(1500 * time.Millisecond))))
-				begun = time.Now()
-				b.launch(t)
-			}
-			for _, b := range c {
-				b.awaitReady(t)
-			}
-			took = append(took, time.Since(begun))
-			c.leader(t)
-			c.awaitAgreement(t)
-			for i, b := range c {
-				s := b.status(t)
-				voters := 0
-				for _, m := range s.Members {
-					if m.Voter {
-						voters++
-					}
-				}
-				if voters != 3 || len(s.Members) != 3 || s.Cluster != c[0].status(t).Cluster {
-					t.Errorf("node %d: %d voters of %d members of %s", i+1, voters, len(s.Members), s.Cluster)
-				}
-			}
-			for _, b := range c {
-				b.kill(t)
-			}
+			took = append(took, roundOfFounding(t, random))
 		}
 		figure(t, "cluster founded: ready after the last start", took)
 	})
@@ -90,6 +62,28 @@ func TestClusterFounding(t *testing.T) {
 		c.checkTopic(t, &crashPublisher{name: "marker", destination: crashTopic}, publishers)
 		c.stopAndVerify(t)
 	})
+}
+
+// roundOfFounding starts the nodes of a new cluster in any order, with pauses, and gives how long after the last start all were ready.
+func roundOfFounding(t *testing.T, random *rand.Rand) time.Duration {
+	t.Helper()
+	c := newTestCluster(t)
+	defer c.tellAtFailure(t)
+	random.Shuffle(len(c), func(i, j int) { c[i], c[j] = c[j], c[i] })
+	var begun time.Time
+	for _, b := range c {
+		<-time.After(time.Duration(random.Int64N(int64(1500 * time.Millisecond))))
+		begun = time.Now()
+		b.launch(t)
+	}
+	c.awaitReady(t)
+	took := time.Since(begun)
+	c.wantWhole(t)
+	c.awaitAgreement(t)
+	for _, b := range c {
+		b.kill(t)
+	}
+	return took
 }
 
 // gaps are what a client felt of the death of nodes.
@@ -191,6 +185,7 @@ func TestClusterCrash(t *testing.T) {
 	skipShort(t)
 	t.Run("receipted_survives_the_leader", func(t *testing.T) {
 		k := &killing{testCluster: newTestCluster(t), random: crashRandom(t), marker: &crashPublisher{name: "marker", destination: crashTopic}}
+		defer k.tellAtFailure(t)
 		k.start(t)
 		for i := range k.testCluster {
 			k.toTopic = append(k.toTopic, &crashPublisher{name: fmt.Sprintf("topic-%d", i+1), destination: crashTopic})
@@ -216,6 +211,7 @@ func TestClusterCrash(t *testing.T) {
 
 	t.Run("receipted_survives_all_nodes_at_once", func(t *testing.T) {
 		random, c := crashRandom(t), newTestCluster(t)
+		defer c.tellAtFailure(t)
 		c.start(t)
 		var toTopic, toQueue []*crashPublisher
 		for i, b := range c {

@@ -18,8 +18,8 @@ import (
 var errNoCertificate = errors.New("the other node showed no certificate")
 
 // clusterTLS is a network between nodes on which both sides prove themselves. Any certificate of the cluster's own authority is a node: names
-// are not checked, since the addresses of nodes come and go, and what a node is called is said, and held against its data, by the handshake
-// inside. So the authority must sign nothing but nodes.
+// are not checked, since the addresses of nodes come and go, and what a node is called is said, and held against what is known of it, by the
+// handshake inside. So the authority must sign nothing but nodes.
 type clusterTLS struct {
 	inner        cluster.Network
 	certificates *certificates
@@ -33,7 +33,10 @@ func (n clusterTLS) Listen(addr string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tls.NewListener(inner, n.certificates.config(tls.RequireAndVerifyClientCert)), nil
+	return tls.NewListener(inner, &tls.Config{
+		MinVersion:         tls.VersionTLS13,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return nodeTLS(n.certificates.now()), nil },
+	}), nil
 }
 
 // Dial implements cluster.Network.
@@ -42,16 +45,21 @@ func (n clusterTLS) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := n.certificates.now()
-	conn := tls.Client(inner, &tls.Config{
-		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{now.certificate},
-		InsecureSkipVerify: true, // of the name: the chain is verified below
-		VerifyConnection:   func(state tls.ConnectionState) error { return verifyNode(state, now.clientCA) },
-	})
+	conn := tls.Client(inner, nodeTLS(n.certificates.now()))
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return nil, errors.Join(err, inner.Close())
 	}
 	return conn, nil
+}
+
+// nodeTLS is how a node speaks on either side. A session is never resumed: streams between nodes last, and who comes anew is judged by the
+// authority of today.
+func nodeTLS(now *material) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{now.certificate}, SessionTicketsDisabled: true,
+		InsecureSkipVerify: true, ClientAuth: tls.RequireAnyClientCert, // the chain is verified below, the same on both sides
+		VerifyConnection: func(state tls.ConnectionState) error { return verifyNode(state, now.clientCA) },
+	}
 }
 
 // verifyNode checks that the other side's certificate comes from the authority of the cluster.

@@ -21,7 +21,7 @@ type ClusterFlags struct {
 	ClusterInsecure  switchText `name:"cluster-insecure" env:"STAMPEDE_CLUSTER_INSECURE" default:"false" help:"Nodes speak to each other in the clear and unproven, also beyond loopback."`
 }
 
-// clusterConfig is what ClusterFlags mean.
+// clusterSettings is what ClusterFlags mean.
 type clusterSettings struct {
 	addr, advertise string
 	seeds           []string
@@ -41,8 +41,15 @@ func (s *settler) cluster(f *ClusterFlags, c *config) {
 		insecure: s.onOff("cluster-insecure", string(f.ClusterInsecure)),
 	}
 	k.advertise = k.addr
-	if f.ClusterAdvertise != "" {
+	switch f.ClusterAdvertise {
+	case "":
+	case off:
+		s.fault("cluster-advertise", "must not be off")
+	default:
 		k.advertise = s.address("cluster-advertise", f.ClusterAdvertise)
+	}
+	if k.several() && (f.ClusterAddr == off || f.ClusterAddr == "") {
+		s.fault("cluster-addr", "must not be off with --cluster-seeds")
 	}
 	k.expect = s.expect(f.ClusterExpect, k.seeds)
 	s.clusterTLS(k)
@@ -107,13 +114,8 @@ func (s *settler) clusterTLS(k clusterSettings) {
 }
 
 func (s *settler) clusterMembership(k clusterSettings) {
-	switch {
-	case k.addr == "":
-		s.fault("cluster-addr", "must not be off with --cluster-seeds")
-		return
-	case k.advertise == "":
-		s.fault("cluster-advertise", "must not be off")
-		return
+	if k.addr == "" || k.advertise == "" {
+		return // told already
 	}
 	if host, port, err := net.SplitHostPort(k.advertise); err == nil {
 		if ip := net.ParseIP(host); host == "" || port == "0" || (ip != nil && ip.IsUnspecified()) {

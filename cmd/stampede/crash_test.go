@@ -16,7 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -88,18 +88,24 @@ func newCrashBroker(t *testing.T) *crashBroker {
 	}
 }
 
-// givenAddresses are those that freeAddress has given to any test: what is started on one of them may not listen yet, or not now.
-var givenAddresses sync.Map
+const (
+	freePortFirst = 20_000 // the ports of tests, below
+	freePortsMax  = 12_000 // those that the system gives to clients
+)
 
-// freeAddress finds a port below those that the system gives to clients: a client that knocks while the broker is away must not be given
-// the broker's port for its own.
+// freePort is the port that freeAddress gave last, from freePortFirst on; it begins anywhere, since other tests may run on the machine.
+var freePort = func() *atomic.Uint32 {
+	var p atomic.Uint32
+	p.Store(rand.Uint32N(freePortsMax))
+	return &p
+}()
+
+// freeAddress finds a port that it has not given before, below those that the system gives to clients: a client that knocks while the broker is
+// away must not be given the broker's port for its own.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for range 100 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20_000+rand.IntN(12_000)))
-		if _, given := givenAddresses.LoadOrStore(addr, true); given {
-			continue
-		}
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(freePortFirst+int(freePort.Add(1)%freePortsMax)))
 		if listener, err := net.Listen("tcp", addr); err == nil {
 			_ = listener.Close() // it took no connection
 			return addr

@@ -45,9 +45,18 @@ func buildAndTest(m *testing.M) int {
 // command is the binary with an environment of its own: none of the test's variables but those given.
 func command(ctx context.Context, env []string, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, builtCommand, args...)
-	c.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.TempDir()}, env...)
+	c.Env = append(ownEnv(), env...)
 	return c
 }
+
+// commandIn is a line of a shell, run in a folder.
+func commandIn(ctx context.Context, dir, line string) *exec.Cmd {
+	c := exec.CommandContext(ctx, "/bin/sh", "-c", line)
+	c.Dir, c.Env = dir, ownEnv()
+	return c
+}
+
+func ownEnv() []string { return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.TempDir()} }
 
 // result is how a command ended.
 type result struct {

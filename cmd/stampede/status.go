@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -54,14 +55,16 @@ func (c *StatusCmd) checkHealth(ctx context.Context) error {
 func printStatus(w io.Writer, s admin.Status) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
-	leader := s.Leader
-	if leader == "" {
-		leader = "none"
-	}
 	row("node", "%s (incarnation %d, version %s, fold version %d)", s.Node, s.Incarnation, s.Version, s.FoldVersion)
-	row("cluster", "%s", s.Cluster)
+	row("cluster", "%s", cmp.Or(s.Cluster, "none yet"))
+	if s.Address != "" {
+		row("address", "%s", s.Address)
+	}
+	if s.Waiting != "" {
+		row("waiting", "for %s", s.Waiting)
+	}
 	row("status", "%s, up %s", s.Status, (time.Duration(s.Uptime) * time.Second).String())
-	row("role", "%s, term %d, leader %s", s.Role, s.Term, leader)
+	row("role", "%s, term %d, leader %s", s.Role, s.Term, cmp.Or(s.Leader, "none"))
 	row("log", "last index %d, applied index %d, lag %d", s.LastIndex, s.AppliedIndex, s.Lag)
 	row("appliedSeq", "%d", s.AppliedSeq)
 	row("digest", "%s at appliedSeq %d (chain %s)", s.Digest, s.DigestSeq, s.Chain)

@@ -292,6 +292,7 @@ func TestClusterOutage(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel() // it mostly waits
 			o := newOutage(t, c.leaderSurvives)
+			defer o.tellAtFailure(t)
 			o.run(t, c.take(t), c.giveBack(t))
 			o.stopAndVerify(t)
 		})

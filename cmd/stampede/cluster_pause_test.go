@@ -121,6 +121,7 @@ func TestClusterPause(t *testing.T) {
 	skipShort(t)
 	t.Parallel() // it mostly waits
 	c := &pausing{testCluster: newTestCluster(t), pause: time.Duration(numberOf(t, clusterPauseEnv, pauseDefault)) * time.Second}
+	defer c.tellAtFailure(t)
 	c.start(t)
 	for round := range numberOf(t, clusterPausesEnv, 1) {
 		leader, others := c.leader(t)

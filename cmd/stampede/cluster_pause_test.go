@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +27,23 @@ func wantCode(t *testing.T, who string, err error, codes ...string) {
 	refused, ok := errors.AsType[*brokerError](err)
 	if !ok || !slices.Contains(codes, refused.code) {
 		t.Errorf("%s: %v, want ERROR %v", who, err, codes)
+	}
+}
+
+// toldOfPause are the first words of a node that stood still to who had something waiting; no-quorum if it had not left the node.
+var toldOfPause = []string{stomp.CodeResumeElsewhere, stomp.CodeOutcomeUnknown, stomp.CodeNoQuorum}
+
+// checkRefused checks that a SEND that surely had no effect has none.
+func checkRefused(t *testing.T, p *crashPublisher, came []delivery) {
+	t.Helper()
+	refused, ok := errors.AsType[*brokerError](p.err)
+	if !ok || refused.code != stomp.CodeNoQuorum {
+		return
+	}
+	for _, d := range came {
+		if d.from == p.name && strconv.Itoa(d.number) == refused.receiptID {
+			t.Errorf("%v came; its SEND was answered %s", d, refused.code)
+		}
 	}
 }
 
@@ -58,6 +76,9 @@ func (c *pausing) round(t *testing.T, round int, paused *crashBroker, led bool) 
 	for _, p := range slices.Concat(living, still) { // steady, so that the queue is not filled for its own sake
 		p.pace = 5 * time.Millisecond
 	}
+	for _, p := range still {
+		p.patience = c.pause
+	}
 	startPublishers(t, slices.Concat(living, still))
 	held.awaitCounts(t, 20, 10)
 
@@ -71,10 +92,10 @@ func (c *pausing) round(t *testing.T, round int, paused *crashBroker, led bool) 
 	paused.node.signal(t, syscall.SIGCONT)
 
 	<-held.ended
-	wantCode(t, "consumer of the node that stood still", held.err, stomp.CodeResumeElsewhere, stomp.CodeOutcomeUnknown)
-	for _, p := range still { // what they have a receipt for is looked for below
+	wantCode(t, "consumer of the node that stood still", held.err, toldOfPause...)
+	for _, p := range still { // what they have a receipt for, and what was refused, is looked for below
 		<-p.ended
-		wantCode(t, "publisher of the node that stood still", p.err, stomp.CodeResumeElsewhere, stomp.CodeOutcomeUnknown)
+		wantCode(t, "publisher of the node that stood still", p.err, toldOfPause...)
 	}
 	listener.interruptAfter(crashSilenceMax)
 	_, err := listener.read()
@@ -93,6 +114,7 @@ func (c *pausing) round(t *testing.T, round int, paused *crashBroker, led bool) 
 			t.Errorf("round %d: one subscriber was given %d messages, another %d", round, len(f.came), len(followers[0].came))
 		}
 	}
+	checkRefused(t, still[0], followers[0].came)
 	c.checkQueue(t, queue, end, held, working, append(toQueue, still[1]))
 }
 
@@ -103,8 +125,11 @@ func (c *pausing) checkQueue(t *testing.T, queue, end string, held *localConsume
 	(&crashPublisher{name: end, url: anyNode.tcp, destination: queue}).publish(t, 10) // completes the last group of who settles ten at once
 	await(t, "the queue to be empty", func() bool { return anyNode.queue(t, queue).Messages <= settledTogether[cumulative] })
 	var journals []*journal
+	refusing := publishers[len(publishers)-1]
+	checkRefused(t, refusing, held.got)
 	for _, w := range working {
 		w.close()
+		checkRefused(t, refusing, w.got)
 		if w.err != nil {
 			t.Errorf("%s: consumer: %v", queue, w.err)
 		}
@@ -114,6 +139,7 @@ func (c *pausing) checkQueue(t *testing.T, queue, end string, held *localConsume
 	await(t, "the queue to be empty", func() bool { return anyNode.queue(t, queue).Messages == 0 })
 	await(t, "the last receipts", func() bool { got, settled := rest.counts(); return got == settled })
 	rest.close()
+	checkRefused(t, refusing, rest.got)
 	checkLives(t, [][]*journal{{held.journal}, journals, {rest.journal}}, publishers)
 }
 

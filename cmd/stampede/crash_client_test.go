@@ -100,6 +100,7 @@ type crashPublisher struct {
 	refuge    string        // where a run goes on when the broker of its session dies; "": it ends
 	trap      *trap         // nil: none
 	pace      time.Duration // between two messages; 0: as fast as it goes
+	patience  time.Duration // how much longer than crashSilenceMax it may hear nothing
 	count     atomic.Int64  // receipts of all runs
 	struck    atomic.Int64  // when a node was killed, in Unix nanoseconds; 0: none yet
 	gap       time.Duration // from then to the first receipt of a SEND begun after it
@@ -193,7 +194,7 @@ func (p *crashPublisher) collect(s *client, window <-chan struct{}) error {
 		p.receipted = map[int]bool{}
 	}
 	for {
-		s.interruptAfter(crashSilenceMax)
+		s.interruptAfter(crashSilenceMax + p.patience)
 		f, err := s.read()
 		if err != nil {
 			return err

@@ -133,9 +133,9 @@ func (b *crashBroker) launch(t *testing.T) {
 func (b *crashBroker) awaitReady(t *testing.T) {
 	t.Helper()
 	ask := http.Client{Timeout: startTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
-	answer := "no answer"
+	answer, ready := "no answer", false
 	defer func() {
-		if t.Failed() {
+		if !ready {
 			t.Logf("%s = %s; the log says %q", b.health, answer, b.node.linesSoFar())
 		}
 	}()
@@ -152,7 +152,8 @@ func (b *crashBroker) awaitReady(t *testing.T) {
 		defer func() { _ = response.Body.Close() }() // was read
 		body, err := io.ReadAll(response.Body)
 		answer = fmt.Sprintf("%d %s, %v", response.StatusCode, body, err)
-		return response.StatusCode == http.StatusOK
+		ready = response.StatusCode == http.StatusOK
+		return ready
 	})
 }
 

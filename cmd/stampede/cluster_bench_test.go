@@ -78,7 +78,7 @@ func TestClusterBench(t *testing.T) {
 		}
 		ended := make(chan error, 1)
 		go func() { ended <- f.Run(t.Context()) }()
-		await(t, "the subscriber", func() bool { return followers[1].status(t).Subscriptions > 0 })
+		await(t, "the publisher, who comes after the subscriber", func() bool { return followers[0].status(t).Connections > 0 })
 		followers[1].kill(t)
 		if err := <-ended; err == nil || !strings.Contains(err.Error(), "subscriber 0: ") {
 			t.Errorf("error %v, want one of subscriber 0", err)

@@ -13,11 +13,18 @@ COUNT    ?= 1
 PKG      ?= ./...
 IMAGE    ?= stampede
 BENCHARGS ?= fanout
+KILLS     ?= 50
+BLACKOUTS ?= 10
+PAUSES    ?= 10
+PAUSE     ?= 30
+OUTAGE    ?= 60
+FOUNDINGS ?= 20
+TORTURE   ?= ^TestCluster(Founding|Crash|Pause|Outage)
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 FIND_GO  := find . \( -name .git -o -name node_modules \) -prune -o -name
 
-.PHONY: help build test race lint fmt spec floors fuzz interop interop-gostomp interop-stompjs bench peers cover image clean
+.PHONY: help build test race lint fmt spec floors fuzz interop interop-gostomp interop-stompjs bench peers cluster-bench cluster-torture cover image clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +85,17 @@ bench: ## Run the benchmarks, in the form that benchstat reads (BENCH=, PKG=, CO
 
 peers: build ## Measure RabbitMQ, ActiveMQ, this broker and a bare fan-out side by side (PEERSARGS="--duration 2s --runs 1")
 	interop/peers/run.sh --stampede $(BIN) $(PEERSARGS)
+
+cluster-bench: build ## Measure three nodes on this machine, and NATS JetStream where it is installed (CLUSTERARGS="--duration 2s --runs 1")
+	@load=; if PATH=$$PATH:/usr/sbin command -v nats-server >/dev/null; then cd interop/peers/nats && $(GO) build -o ../../../bin/nats-load . && load=bin/nats-load; cd - >/dev/null; fi; \
+	interop/peers/cluster.sh --stampede $(BIN) $${load:+--nats-load $$load} $(CLUSTERARGS)
+
+cluster-torture: ## Kill, stop and cut off nodes of clusters at full size, and print what clients felt (KILLS= BLACKOUTS= PAUSES= PAUSE= OUTAGE=)
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; status=0; \
+	STAMPEDE_FOUND_ROUNDS=$(FOUNDINGS) STAMPEDE_CLUSTER_KILLS=$(KILLS) STAMPEDE_CLUSTER_BLACKOUTS=$(BLACKOUTS) STAMPEDE_CLUSTER_PAUSES=$(PAUSES) \
+	STAMPEDE_CLUSTER_PAUSE=$(PAUSE) STAMPEDE_CLUSTER_OUTAGE=$(OUTAGE) $(GO) test -count=1 -timeout 3h -v -run '$(TORTURE)' ./cmd/stampede >"$$log" 2>&1 || status=$$?; \
+	grep -v '^=== ' "$$log" | grep -v '_test.go:[0-9]*: |'; echo; \
+	printf '| what | times | p50 s | p99 s | max s |\n|---|---|---|---|---|\n'; sed -n 's/^.*_test\.go:[0-9]*: |/|/p' "$$log"; exit $$status
 
 cover: ## Run all tests with coverage and print it by function; coverage.html shows the lines
 	$(GO) test -coverprofile=coverage.out -coverpkg=./... $(PKG)

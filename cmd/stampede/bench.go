@@ -53,8 +53,8 @@ type SendFlags struct {
 	Window      int           `default:"200" help:"With receipts: frames on one connection that may wait for theirs."`
 	Backlog     uint64        `default:"${backlog=0}" help:"Publishers wait while this many messages are sent and not received (0: never)."`
 	Header      []string      `short:"H" sep:"none" placeholder:"NAME:VALUE" help:"Header of SEND; may be repeated."`
-	PublishURL  []string      `name:"publish-url" placeholder:"URL" help:"Where to publish, in turn, when not at --url: the nodes of a cluster."`
-	SubURL      []string      `name:"subscribe-url" placeholder:"URL" help:"Where to subscribe, in turn, when not at --url."`
+	PublishURL  []string      `name:"publish-url" placeholder:"URL" help:"Publish at these nodes of a cluster instead of --url: a list with commas, or repeated; each publisher takes the next one, round robin."`
+	SubURL      []string      `name:"subscribe-url" placeholder:"URL" help:"Subscribe at these nodes instead of --url, given and taken in the same way."`
 	SubHeader   []string      `name:"subscribe-header" sep:"none" placeholder:"NAME:VALUE" help:"Header of SUBSCRIBE; may be repeated."`
 	Duration    time.Duration `default:"${duration=10s}" help:"How long to publish."`
 }
@@ -87,6 +87,14 @@ func (f *BenchFlags) at(urls []string, number int) *BenchFlags {
 	turn := *f
 	turn.URL = urls[number%len(urls)]
 	return &turn
+}
+
+// nodes adds how the sessions are spread over a cluster; nothing when all are at --url.
+func (r *benchResult) nodes(s *SendFlags) {
+	if len(s.PublishURL)+len(s.SubURL) > 0 {
+		r.param("publish-nodes", max(1, len(s.PublishURL)))
+		r.param("subscribe-nodes", max(1, len(s.SubURL)))
+	}
 }
 
 func within[T int | uint64 | float64 | time.Duration](flag string, got, low, high T) error {

@@ -219,13 +219,14 @@ func (f *fanout) progressLine() string {
 func (f *fanout) result(before, after, end fanoutCount) *benchResult {
 	c := f.cmd
 	r := &benchResult{bench: "fanout"}
-	e, _ := parseEndpoint(c.URL) // was parsed to connect
+	e, _ := parseEndpoint(c.at(c.PublishURL, 0).URL) // was parsed to connect
 	broker := "url"
 	if c.Against != "" {
 		broker = c.Against
 	}
 	r.param("against", broker)
 	r.param("transport", e.scheme)
+	r.nodes(&c.SendFlags)
 	r.param("publishers", c.Publishers)
 	r.param("subscribers", c.Subscribers)
 	r.param("body", c.Body)

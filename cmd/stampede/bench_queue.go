@@ -277,8 +277,9 @@ func (q *queueRun) progressLine() string {
 func (q *queueRun) result() *benchResult {
 	c := q.cmd
 	r := &benchResult{bench: "queue"}
-	e, _ := parseEndpoint(c.URL) // was parsed to connect
+	e, _ := parseEndpoint(c.at(c.PublishURL, 0).URL) // was parsed to connect
 	r.param("transport", e.scheme)
+	r.nodes(&c.SendFlags)
 	r.param("publishers", c.Publishers)
 	r.param("consumers", c.Consumers)
 	r.param("body", c.Body)

@@ -135,6 +135,20 @@ func TestBenchFanout(t *testing.T) {
 			t.Errorf("error %v, want the broker's", err)
 		}
 	})
+	t.Run("says whose connection was lost", func(t *testing.T) {
+		url := startScript(t, func(s *scriptConn) {
+			s.accept()
+			s.expect("SEND")
+			_ = s.conn.Close()
+		})
+		c := &FanoutCmd{}
+		if err := parseCommand(t, c, "--url", url, "--subscribers", "0", "--duration", "1h"); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "publisher 0: ") {
+			t.Errorf("error %v, want one of publisher 0", err)
+		}
+	})
 	t.Run("ends when it is interrupted", func(t *testing.T) {
 		c := &FanoutCmd{}
 		if err := parseCommand(t, c, "--against", "bare", "--duration", "1h"); err != nil {
@@ -272,6 +286,9 @@ func TestBenchFlags(t *testing.T) {
 		{"fanout --persistent maybe", "must be one of"},
 		{"fanout --header x", "want name:value"},
 		{"fanout --url x://y", "want tcp://"},
+		{"fanout --publish-url tcp://a,x://y", "--publish-url: "},
+		{"queue --subscribe-url tcp://a --subscribe-url nowhere", "--subscribe-url: "},
+		{"queue --publish-url tcp://a:1,tcp://b:1 --subscribe-url ws://c", ""},
 		{"queue --consumers 0", "--consumers"},
 		{"queue --window 0", "--window"},
 		{"idle --sessions 0", "--sessions"},

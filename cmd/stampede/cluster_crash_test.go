@@ -5,6 +5,7 @@ package main
 // many clusters are founded.
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -33,8 +34,7 @@ func TestClusterFounding(t *testing.T) {
 		for range numberOf(t, foundRoundsEnv, 2) {
 			took = append(took, roundOfFounding(t, random))
 		}
-		slices.Sort(took)
-		t.Logf("ready after the last start: p50 %v, max %v of %d", percentile(took, 50), took[len(took)-1], len(took))
+		figure(t, "cluster founded: ready after the last start", took)
 	})
 
 	t.Run("brings_a_message_from_any_node_to_any_other", func(t *testing.T) {
@@ -86,20 +86,60 @@ func roundOfFounding(t *testing.T, random *rand.Rand) time.Duration {
 	return took
 }
 
-// roundOfKill kills the leader while publishers of the others send, and gives how long each of them had no receipt.
-func (c testCluster) roundOfKill(t *testing.T, random *rand.Rand, toTopic, toQueue []*crashPublisher) (longest []time.Duration) {
+// gaps are what a client felt of the death of nodes.
+type gaps struct {
+	silent []time.Duration // by publisher and kill: from the kill to the first receipt of a SEND begun after it
+	moved  []time.Duration // the same for publishers of the node that died, who had to go to another
+	waited []time.Duration // by publisher and kill: the longest that a SEND waited for its receipt
+}
+
+func (g *gaps) note(p *crashPublisher, moved bool) {
+	if moved {
+		g.moved = append(g.moved, p.gap)
+	} else {
+		g.silent = append(g.silent, p.gap)
+	}
+	g.waited = append(g.waited, p.waited)
+}
+
+// killing is a cluster whose leader is killed again and again.
+type killing struct {
+	testCluster
+	random           *rand.Rand
+	toTopic, toQueue []*crashPublisher // two at the followers, one at the leader
+	marker           *crashPublisher   // ends each round in the topic
+	followers        []*topicFollower  // of all rounds
+	lives            [][]*journal      // of the queue's consumers
+	felt             gaps
+}
+
+// round kills the leader while publishers of all nodes send and consumers of all nodes settle.
+func (k *killing) round(t *testing.T) {
 	t.Helper()
-	leader, others := c.leader(t)
-	all := slices.Concat(toTopic, toQueue)
-	for i := range others {
-		toTopic[i].url, toQueue[i].url = others[i].tcp, others[i].tcp
+	leader, others := k.leader(t)
+	places := []*crashBroker{others[0], others[1], leader}
+	for i, b := range places {
+		f := &topicFollower{url: b.tcp, topic: crashTopic, marker: k.marker.name, last: k.marker.sent + 1}
+		if b == leader {
+			f.refuge = others[0].tcp
+		}
+		k.followers = append(k.followers, startFollower(t, f))
+		for _, p := range []*crashPublisher{k.toTopic[i], k.toQueue[i]} {
+			p.url, p.refuge, p.gap = b.tcp, f.refuge, 0
+			p.struck.Store(0)
+		}
 	}
-	for _, p := range all {
-		p.limit.Store(0)
-		p.finishing.Store(false)
+	victim := startLocalConsumer(t, queueConsumer{URL: leader.tcp, Queue: crashQueue, Mode: oneByOne, Credit: 50, HoldEvery: 5}, nil)
+	survivors := []*localConsumer{
+		startLocalConsumer(t, queueConsumer{URL: others[0].tcp, Queue: crashQueue, Mode: oneByOne, Credit: 50}, nil),
+		startLocalConsumer(t, queueConsumer{URL: others[1].tcp, Queue: crashQueue, Mode: oneByOne, Credit: 50}, nil),
 	}
+	all := slices.Concat(k.toTopic, k.toQueue)
 	startPublishers(t, all)
-	<-time.After(between(random, crashLoadMin, crashLoadMax))
+	<-time.After(between(k.random, crashLoadMin, crashLoadMax))
+	for _, p := range all {
+		p.struck.Store(time.Now().UnixNano())
+	}
 	leader.strike()
 	for _, p := range all {
 		had := p.count.Load()
@@ -112,59 +152,124 @@ func (c testCluster) roundOfKill(t *testing.T, random *rand.Rand, toTopic, toQue
 		if p.err != nil {
 			t.Errorf("publisher %s: %v", p.name, p.err)
 		}
-		longest = append(longest, p.longest)
+		k.felt.note(p, p == k.toTopic[2] || p == k.toQueue[2])
 	}
 	leader.start(t)
-	return longest
+	k.endRound(t, leader, victim, survivors)
+}
+
+// endRound waits until all that was sent has come, and the queue is empty.
+func (k *killing) endRound(t *testing.T, killed *crashBroker, victim *localConsumer, survivors []*localConsumer) {
+	t.Helper()
+	k.marker.url = killed.tcp
+	k.marker.publish(t, 1)
+	for _, f := range k.followers[len(k.followers)-len(k.testCluster):] {
+		f.await(t)
+	}
+	await(t, "an empty queue", func() bool { return killed.queue(t, crashQueue).Messages == 0 })
+	if <-victim.ended; !brokenOff(victim.err) {
+		t.Errorf("the consumer of the killed node: %v", victim.err)
+	}
+	var life []*journal
+	for _, s := range survivors {
+		await(t, "the last receipts", func() bool { got, settled := s.counts(); return got == settled })
+		if s.close(); s.err != nil {
+			t.Errorf("a consumer of a node that lives: %v", s.err)
+		}
+		life = append(life, s.journal)
+	}
+	k.lives = append(k.lives, []*journal{victim.journal}, life)
 }
 
 func TestClusterCrash(t *testing.T) {
 	skipShort(t)
-	t.Run("receipted_messages_survive_the_leader", func(t *testing.T) {
-		random, c := crashRandom(t), newTestCluster(t)
-		c.start(t)
-		toTopic := []*crashPublisher{{name: "topic-1", destination: crashTopic}, {name: "topic-2", destination: crashTopic}}
-		toQueue := []*crashPublisher{{name: "queue-1", destination: crashQueue}, {name: "queue-2", destination: crashQueue}}
-		var longest []time.Duration
-		for range numberOf(t, clusterKillsEnv, 2) {
-			longest = append(longest, c.roundOfKill(t, random, toTopic, toQueue)...)
+	t.Run("receipted_survives_the_leader", func(t *testing.T) {
+		k := &killing{testCluster: newTestCluster(t), random: crashRandom(t), marker: &crashPublisher{name: "marker", destination: crashTopic}}
+		defer k.tellAtFailure(t)
+		k.start(t)
+		for i := range k.testCluster {
+			k.toTopic = append(k.toTopic, &crashPublisher{name: fmt.Sprintf("topic-%d", i+1), destination: crashTopic})
+			k.toQueue = append(k.toQueue, &crashPublisher{name: fmt.Sprintf("queue-%d", i+1), destination: crashQueue, pace: time.Millisecond})
 		}
-		slices.Sort(longest)
-		t.Logf("without receipts: p50 %v, p99 %v, max %v; %d receipts", percentile(longest, 50), percentile(longest, 99), longest[len(longest)-1],
-			receipts(toTopic)+receipts(toQueue))
-		c.awaitAgreement(t)
-		c.checkTopic(t, &crashPublisher{name: "marker", destination: crashTopic}, toTopic)
-		drained := c[0].drain(t, crashQueue)
-		checkSent(t, drained.got[:len(drained.got)-1], toQueue)
-		c.stopAndVerify(t)
+		for range numberOf(t, clusterKillsEnv, 2) {
+			k.round(t)
+		}
+		t.Logf("%d receipts", receipts(k.toTopic)+receipts(k.toQueue))
+		figure(t, "leader killed: first receipt of a SEND begun after, session of another node", k.felt.silent)
+		figure(t, "leader killed: the same, session of the leader, reconnected to another node", k.felt.moved)
+		figure(t, "leader killed: the longest from SEND to RECEIPT", k.felt.waited)
+		k.awaitAgreement(t)
+		log := k.checkTopic(t, k.marker, k.toTopic)
+		for _, f := range k.followers {
+			checkFollowed(t, log, f)
+			checkNoneMissedBetween(t, log, f)
+		}
+		rest := k.testCluster[0].drain(t, crashQueue)
+		checkLives(t, append(k.lives, []*journal{rest}), k.toQueue)
+		k.stopAndVerify(t)
 	})
 
-	t.Run("receipted_messages_survive_all_nodes_at_once", func(t *testing.T) {
+	t.Run("receipted_survives_all_nodes_at_once", func(t *testing.T) {
 		random, c := crashRandom(t), newTestCluster(t)
+		defer c.tellAtFailure(t)
 		c.start(t)
 		var toTopic, toQueue []*crashPublisher
 		for i, b := range c {
-			toTopic = append(toTopic, &crashPublisher{name: "topic-" + string(rune('1'+i)), url: b.tcp, destination: crashTopic})
-			toQueue = append(toQueue, &crashPublisher{name: "queue-" + string(rune('1'+i)), url: b.tcp, destination: crashQueue})
+			toTopic = append(toTopic, &crashPublisher{name: fmt.Sprintf("topic-%d", i+1), url: b.tcp, destination: crashTopic})
+			toQueue = append(toQueue, &crashPublisher{name: fmt.Sprintf("queue-%d", i+1), url: b.tcp, destination: crashQueue, pace: time.Millisecond})
 		}
-		all := slices.Concat(toTopic, toQueue)
+		var followers []*topicFollower
+		var lives [][]*journal
+		var back []time.Duration
 		for range numberOf(t, clusterBlackoutsEnv, 1) {
-			startPublishers(t, all)
-			<-time.After(between(random, crashLoadMin, crashLoadMax))
-			for _, b := range c {
-				b.strike()
-			}
-			for _, b := range c {
-				b.awaitKilled(t)
-			}
-			awaitPublishers(t, all)
+			followed, life := c.blackout(t, random, toTopic, toQueue)
+			followers, lives = append(followers, followed...), append(lives, life)
+			begun := time.Now()
 			c.start(t)
+			back = append(back, time.Since(begun))
 		}
-		t.Logf("%d receipts", receipts(all))
+		t.Logf("%d receipts", receipts(toTopic)+receipts(toQueue))
+		figure(t, "all nodes killed: from the start to all ready", back)
 		c.awaitAgreement(t)
-		c.checkTopic(t, &crashPublisher{name: "marker", destination: crashTopic}, toTopic)
-		drained := c[1].drain(t, crashQueue)
-		checkSent(t, drained.got[:len(drained.got)-1], toQueue)
+		log := c.checkTopic(t, &crashPublisher{name: "marker", destination: crashTopic}, toTopic)
+		for _, f := range followers {
+			checkFollowed(t, log, f)
+		}
+		rest := c[1].drain(t, crashQueue)
+		checkLives(t, append(lives, []*journal{rest}), toQueue)
 		c.stopAndVerify(t)
 	})
+}
+
+// blackout kills all nodes under load, and gives what subscribers and consumers had been given.
+func (c testCluster) blackout(t *testing.T, random *rand.Rand, toTopic, toQueue []*crashPublisher) (followed []*topicFollower, life []*journal) {
+	t.Helper()
+	all := slices.Concat(toTopic, toQueue)
+	var consumers []*localConsumer
+	for i, b := range c {
+		followed = append(followed, startFollower(t, &topicFollower{url: b.tcp, topic: crashTopic}))
+		mode := []string{oneByOne, cumulative, inTransactions}[i]
+		consumers = append(consumers, startLocalConsumer(t, queueConsumer{URL: b.tcp, Queue: crashQueue, Mode: mode, Credit: 50}, nil))
+	}
+	startPublishers(t, all)
+	<-time.After(between(random, crashLoadMin, crashLoadMax))
+	for _, b := range c {
+		b.strike()
+	}
+	for _, b := range c {
+		b.awaitKilled(t)
+	}
+	awaitPublishers(t, all)
+	for _, f := range followed {
+		if <-f.ended; !brokenOff(f.err) {
+			t.Errorf("the subscriber at %s: %v", f.url, f.err)
+		}
+	}
+	for _, l := range consumers {
+		if <-l.ended; !brokenOff(l.err) {
+			t.Errorf("a consumer: %v", l.err)
+		}
+		life = append(life, l.journal)
+	}
+	return followed, life
 }

@@ -116,7 +116,13 @@ func (c testCluster) stopAndVerify(t *testing.T) {
 	}
 }
 
-// percentile gives the value below which so many of a hundred are.
-func percentile(sorted []time.Duration, of int) time.Duration {
-	return sorted[min(len(sorted)*of/100, len(sorted)-1)]
+// figure prints what was measured, as a row of the table that `make cluster-torture` shows. Nothing is asserted of it.
+func figure(t *testing.T, what string, values []time.Duration) {
+	t.Helper()
+	if len(values) == 0 {
+		return
+	}
+	slices.Sort(values)
+	seconds := func(of int) float64 { return values[min(len(values)*of/100, len(values)-1)].Seconds() }
+	t.Logf("| %s | %d | %.3f | %.3f | %.3f |", what, len(values), seconds(50), seconds(99), seconds(100))
 }

@@ -88,38 +88,82 @@ func (p *trap) receipt() {
 	}
 }
 
-// crashPublisher sends its numbers in turn, with receipts, over as many lives of the broker as there are.
+// crashPublisher sends its numbers in turn, with receipts, over as many lives of the broker as there are. What has no receipt when a session
+// ends is not repeated: it may have been taken or not.
 type crashPublisher struct {
 	name, url, destination string
 
-	limit     atomic.Int64 // run ends when so many were receipted; 0: only with the broker
+	limit     atomic.Int64 // run ends with the receipt of this number; 0: only with the broker
 	finishing atomic.Bool  // the next message is the last
 	sent      int
 	receipted map[int]bool
+	refuge    string        // where a run goes on when the broker of its session dies; "": it ends
 	trap      *trap         // nil: none
 	pace      time.Duration // between two messages; 0: as fast as it goes
+	patience  time.Duration // how much longer than crashSilenceMax it may hear nothing
 	count     atomic.Int64  // receipts of all runs
-	longest   time.Duration // without a receipt in the last run
+	struck    atomic.Int64  // when a node was killed, in Unix nanoseconds; 0: none yet
+	gap       time.Duration // from then to the first receipt of a SEND begun after it
+	waited    time.Duration // the longest from SEND to RECEIPT of the last run
+	waiting   waitingSends  // of the session
 	begun     chan struct{} // closed with the first receipt of a run
 	ended     chan struct{} // closed at the end of a run
 	err       error         // of the last run
 }
 
-// run opens a session and sends until the limit, or the broker, is gone.
+// waitingSends are the numbers that have no receipt yet, and since when.
+type waitingSends struct {
+	mu    sync.Mutex
+	since map[int]time.Time // guarded by mu
+}
+
+func (w *waitingSends) clear() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.since = map[int]time.Time{}
+}
+
+func (w *waitingSends) add(number int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.since[number] = time.Now()
+}
+
+// take gives when the number was sent and how many still wait.
+func (w *waitingSends) take(number int) (since time.Time, known bool, left int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	since, known = w.since[number]
+	delete(w.since, number)
+	return since, known, len(w.since)
+}
+
+// run sends until the limit, or until the broker is gone and there is no other to go to.
 func (p *crashPublisher) run(ctx context.Context) {
 	defer close(p.ended)
+	p.waited = 0
+	p.err = p.session(ctx)
+	if p.err != nil && p.refuge != "" && brokenOff(p.err) {
+		p.url, p.refuge = p.refuge, ""
+		p.err = p.session(ctx)
+	}
+}
+
+// session sends over one connection.
+func (p *crashPublisher) session(ctx context.Context) error {
 	s, err := ClientFlags{URL: p.url}.connect(ctx, 0, nil, nil)
 	if err != nil {
-		p.err = err
-		return
+		return err
 	}
+	p.waiting.clear()
 	window, done := make(chan struct{}, crashWindow), make(chan struct{})
 	var sending sync.WaitGroup
 	sending.Go(func() { p.send(s, window, done) })
-	p.err = p.collect(s, window)
+	err = p.collect(s, window)
 	close(done)
 	_ = s.conn.Close() // ends a write that blocks
 	sending.Wait()
+	return err
 }
 
 func (p *crashPublisher) send(s *client, window chan<- struct{}, done <-chan struct{}) {
@@ -138,6 +182,7 @@ func (p *crashPublisher) send(s *client, window chan<- struct{}, done <-chan str
 		}
 		f := stomp.NewFrame(stomp.CommandSend, "destination", p.destination, "receipt", strconv.Itoa(p.sent))
 		f.Body = crashBody(p.name, p.sent)
+		p.waiting.add(p.sent)
 		if s.write(f) != nil {
 			return // the reading side knows more
 		}
@@ -148,28 +193,33 @@ func (p *crashPublisher) collect(s *client, window <-chan struct{}) error {
 	if p.receipted == nil {
 		p.receipted = map[int]bool{}
 	}
-	p.longest = 0
-	for first, before := true, time.Now(); ; first = false {
-		if limit := p.limit.Load(); limit > 0 && len(p.receipted) == int(limit) {
-			return nil
-		}
-		s.interruptAfter(crashSilenceMax)
+	for {
+		s.interruptAfter(crashSilenceMax + p.patience)
 		f, err := s.read()
 		if err != nil {
 			return err
 		}
 		number, err := strconv.Atoi(f.Value("receipt-id"))
-		if f.Command != stomp.CommandReceipt || err != nil || p.receipted[number] {
+		since, known, left := p.waiting.take(number)
+		if f.Command != stomp.CommandReceipt || err != nil || !known {
 			return fmt.Errorf("got %s %q, want a new receipt", f.Command, f.Value("receipt-id"))
 		}
 		p.receipted[number] = true
 		p.count.Add(1)
-		p.longest, before = max(p.longest, time.Since(before)), time.Now()
+		p.waited = max(p.waited, time.Since(since))
+		if struck := p.struck.Load(); struck != 0 && p.gap == 0 && since.UnixNano() > struck {
+			p.gap = time.Since(time.Unix(0, struck))
+		}
 		<-window
-		if first {
+		select {
+		case <-p.begun:
+		default:
 			close(p.begun)
 		}
 		p.trap.receipt()
+		if limit := int(p.limit.Load()); limit > 0 && left == 0 && p.receipted[limit] {
+			return nil
+		}
 	}
 }
 
@@ -178,6 +228,8 @@ func startPublishers(t *testing.T, publishers []*crashPublisher) {
 	t.Helper()
 	for _, p := range publishers {
 		p.begun, p.ended, p.err = make(chan struct{}), make(chan struct{}), nil
+		p.limit.Store(0)
+		p.finishing.Store(false)
 		go p.run(t.Context())
 	}
 	for _, p := range publishers {
@@ -215,7 +267,7 @@ func brokenOff(err error) bool {
 // publish sends so many messages more and waits for their receipts; the broker lives meanwhile.
 func (p *crashPublisher) publish(t *testing.T, count int) {
 	t.Helper()
-	p.limit.Store(int64(len(p.receipted) + count))
+	p.limit.Store(int64(p.sent + count))
 	p.begun, p.ended = make(chan struct{}), make(chan struct{})
 	if p.run(t.Context()); p.err != nil {
 		t.Fatalf("publisher %s after %d receipts: %v", p.name, len(p.receipted), p.err)

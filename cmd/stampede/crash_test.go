@@ -6,6 +6,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -131,6 +133,12 @@ func (b *crashBroker) launch(t *testing.T) {
 func (b *crashBroker) awaitReady(t *testing.T) {
 	t.Helper()
 	ask := http.Client{Timeout: startTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, ready := "no answer", false
+	defer func() {
+		if !ready {
+			t.Logf("%s = %s; the log says %q", b.health, answer, b.node.linesSoFar())
+		}
+	}()
 	await(t, "GET "+b.health+" = 200", func() bool {
 		select {
 		case <-b.node.ended:
@@ -141,8 +149,11 @@ func (b *crashBroker) awaitReady(t *testing.T) {
 		if err != nil {
 			return false // it does not listen yet
 		}
-		_ = response.Body.Close() // only the status is wanted
-		return response.StatusCode == http.StatusOK
+		defer func() { _ = response.Body.Close() }() // was read
+		body, err := io.ReadAll(response.Body)
+		answer = fmt.Sprintf("%d %s, %v", response.StatusCode, body, err)
+		ready = response.StatusCode == http.StatusOK
+		return ready
 	})
 }
 

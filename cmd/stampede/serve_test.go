@@ -117,6 +117,21 @@ func (r *running) wait(t *testing.T) int {
 	}
 }
 
+// linesSoFar takes the lines that nobody has read yet.
+func (r *running) linesSoFar() (lines []string) {
+	for {
+		select {
+		case line, ok := <-r.lines:
+			if !ok {
+				return lines
+			}
+			lines = append(lines, line)
+		default:
+			return lines
+		}
+	}
+}
+
 // rest gives the lines up to the end of the process, without those of the log.
 func (r *running) rest() []string {
 	var rest []string

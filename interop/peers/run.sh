@@ -47,46 +47,11 @@ rabbit_stomp=62613 rabbit_ws=62674 rabbit_amqp=62672 rabbit_dist=62675 rabbit_ep
 activemq_stomp=62713
 stampede_stomp=62813 stampede_http=62880 stampede_admin=62891 stampede_cluster=62840
 bare_port=62913
-ready_seconds=60 # a broker that is not ready by then is left out
-measure_seconds=600 # a measurement that takes longer is ended and left out
 # How many messages the publishers may be ahead of 1, 10 and 100 subscribers: more only measures how brokers fill memory.
 ahead_1=20000 ahead_10=5000 ahead_100=2000
 
-started=() # process ids of the broker at hand, in the order in which they are ended
-
-note() { printf '%s\n' "$*" >&2; }
-
-# end_broker ends what was started: politely, and after 20 seconds for sure.
-end_broker() {
-	local pid
-	for pid in "${started[@]}"; do
-		kill -TERM "$pid" 2>/dev/null || continue
-		for _ in $(seq 200); do
-			kill -0 "$pid" 2>/dev/null || break
-			sleep 0.1
-		done
-		kill -KILL "$pid" 2>/dev/null || true
-		wait "$pid" 2>/dev/null || true
-	done
-	started=()
-}
-
-finish() {
-	end_broker
-	rm -rf "$work"
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
-
-# await_port waits until something listens on a loopback port.
-await_port() {
-	for _ in $(seq $((ready_seconds * 10))); do
-		if (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then return 0; fi
-		kill -0 "${started[-1]}" 2>/dev/null || return 1
-		sleep 0.1
-	done
-	return 1
-}
+# shellcheck source=measuring.sh
+. "$here/measuring.sh"
 
 # Each start_ function starts one broker and sets tcp, ws (empty: has none) and login (flags).
 start_rabbitmq() {
@@ -156,18 +121,11 @@ start_bare() {
 
 # measure runs the generator once: measure BROKER ROW URL bench-arguments...
 measure() {
-	local broker=$1 row=$2 url=$3 line
+	local broker=$1 row=$2 url=$3
 	shift 3
 	[ -n "$url" ] || return 0
-	[[ $row =~ $rows || $row == '(not kept)' ]] || return 0
 	# shellcheck disable=SC2086 # login is a list of flags
-	if line=$(timeout $measure_seconds "$generator" bench "$@" --url "$url" $login --gobench --quiet 2>"$work/error"); then
-		line=$(printf '%s\n' "$line" | grep '^BenchmarkBench/')
-		printf '%s\t%s\t%s\n' "$broker" "$row" "${line/BenchmarkBench\//BenchmarkBench/broker=$broker/}" >>"$lines"
-		note "$broker: $row: $(printf '%s\n' "$line" | cut -f3-)"
-	else
-		note "$broker: $row: $(tail -1 "$work/error")"
-	fi
+	record "$broker" "$row" "$generator" bench "$@" --url "$url" $login --gobench --quiet
 }
 
 # measure_all measures one broker. The first pass is not kept: it compiles what the broker compiles late.

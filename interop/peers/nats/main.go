@@ -1,99 +1,81 @@
-// Command nats measures NATS JetStream with three replicas the way `stampede bench fanout --receipts` measures this broker: one publisher
-// with acknowledged messages in a window, and subscribers that get each of them. It starts nothing: run.sh beside it does.
+// Command nats puts the load of `stampede bench fanout` on three NATS servers: one publisher, subscribers at other servers, 128-byte bodies.
+// It publishes to a JetStream stream with three copies on disk and waits for acknowledgements, a window of them at a time; with -core it
+// publishes what nobody keeps. It prints one line in Go's benchmark format. Servers are counted from the one that leads the stream.
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/nats-io/nats.go"
 )
 
-func main() {
-	urls := flag.String("urls", "nats://127.0.0.1:4221,nats://127.0.0.1:4222,nats://127.0.0.1:4223", "servers")
-	subscribers := flag.Int("subscribers", 1, "subscribers, in turn at all servers but the first")
-	duration := flag.Duration("duration", 10*time.Second, "how long to publish, after two seconds of warm-up")
-	window := flag.Int("window", 20000, "messages without acknowledgement")
-	body := flag.Int("body", 128, "bytes of a body")
-	flag.Parse()
-	if err := measure(strings.Split(*urls, ","), *subscribers, *window, *body, *duration); err != nil {
-		fmt.Fprintln(os.Stderr, "nats:", err)
-		os.Exit(1)
-	}
+// options are the flags.
+type options struct {
+	servers     []string
+	publish     int   // the server of the publisher
+	subscribe   []int // the servers of the subscribers, in turn
+	subscribers int
+	body        int
+	window      int           // messages without their acknowledgement; beyond it the publisher waits
+	backlog     uint64        // messages ahead of a subscriber; beyond it the publisher waits; 0: never
+	rate        float64       // messages a second; 0: as many as go
+	core        bool          // not JetStream
+	duration    time.Duration // of the measurement
+	warmup      time.Duration // before it
 }
 
-func measure(urls []string, subscribers, window, bodyBytes int, duration time.Duration) error {
-	nc, err := nats.Connect(urls[0])
+const (
+	stampBytes = 16               // hexadecimal digits of the time of sending, at the start of a body
+	stall      = 10 * time.Second // what has not come so long after anything came is lost
+)
+
+func parse(args []string) (*options, error) {
+	o := &options{}
+	flags := flag.NewFlagSet("nats", flag.ContinueOnError)
+	servers := flags.String("servers", "", "URLs of the servers, with commas")
+	subscribe := flags.String("subscribe", "1,2", "numbers of the servers to subscribe at, in turn")
+	flags.IntVar(&o.publish, "publish", 0, "number of the server to publish at")
+	flags.IntVar(&o.subscribers, "subscribers", 1, "subscribing connections")
+	flags.IntVar(&o.body, "body", 128, "bytes of each body")
+	flags.IntVar(&o.window, "window", 1000, "messages that may wait for their acknowledgement")
+	flags.Uint64Var(&o.backlog, "backlog", 0, "messages that the publisher may be ahead of a subscriber (0: any)")
+	flags.Float64Var(&o.rate, "rate", 0, "messages a second (0: as many as go)")
+	flags.BoolVar(&o.core, "core", false, "publish what nobody keeps")
+	flags.DurationVar(&o.duration, "duration", 10*time.Second, "how long to measure")
+	flags.DurationVar(&o.warmup, "warmup", time.Second, "time before the measuring begins")
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	o.servers = strings.Split(*servers, ",")
+	for text := range strings.SplitSeq(*subscribe, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 || n >= len(o.servers) {
+			return nil, fmt.Errorf("-subscribe %s: want numbers of servers", *subscribe)
+		}
+		o.subscribe = append(o.subscribe, n)
+	}
+	if *servers == "" || o.publish < 0 || o.publish >= len(o.servers) || o.body < stampBytes || o.window < 1 || o.subscribers < 1 {
+		return nil, errors.New("want -servers, -publish among them, -body of at least 16, -window and -subscribers of at least 1")
+	}
+	return o, nil
+}
+
+func main() {
+	o, err := parse(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
 	if err != nil {
-		return err
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
 	}
-	defer nc.Close()
-	js, err := nc.JetStream(nats.PublishAsyncMaxPending(window))
-	if err != nil {
-		return err
+	r := &run{options: o, began: time.Now()}
+	if err := r.all(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	subject := fmt.Sprintf("bench.%d", time.Now().UnixNano())
-	stream := strings.ReplaceAll(subject, ".", "-")
-	if _, err := js.AddStream(&nats.StreamConfig{Name: stream, Subjects: []string{subject}, Replicas: 3, Storage: nats.FileStorage}); err != nil {
-		return err
-	}
-	defer func() { _ = js.DeleteStream(stream) }() // the servers go with their data
-	var received, acked atomic.Int64
-	for i := range subscribers {
-		sc, err := nats.Connect(urls[1+i%(len(urls)-1)])
-		if err != nil {
-			return err
-		}
-		defer sc.Close()
-		sjs, err := sc.JetStream()
-		if err != nil {
-			return err
-		}
-		if _, err := sjs.Subscribe(subject, func(*nats.Msg) { received.Add(1) }, nats.OrderedConsumer()); err != nil {
-			return err
-		}
-	}
-	body := make([]byte, bodyBytes)
-	stop := make(chan struct{})
-	acks := make(chan nats.PubAckFuture, window)
-	var working sync.WaitGroup
-	working.Go(func() {
-		defer close(acks)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			f, err := js.PublishAsync(subject, body)
-			if err != nil {
-				continue // as many wait as may
-			}
-			acks <- f
-		}
-	})
-	working.Go(func() {
-		for f := range acks {
-			select {
-			case <-f.Ok():
-				acked.Add(1)
-			case <-f.Err():
-			case <-time.After(10 * time.Second):
-			}
-		}
-	})
-	time.Sleep(2 * time.Second)
-	a, r, began := acked.Load(), received.Load(), time.Now()
-	time.Sleep(duration)
-	took := time.Since(began).Seconds()
-	fmt.Printf("jetstream replicas=3 subscribers=%d body=%d\n  %10.0f msg/s acknowledged\n  %10.0f deliveries/s\n", subscribers, bodyBytes,
-		float64(acked.Load()-a)/took, float64(received.Load()-r)/took)
-	close(stop)
-	working.Wait()
-	return nil
 }

@@ -154,8 +154,8 @@ func (l *link) after(dest string) (_ broker.Seq, ok bool) {
 	return mark.seq, true
 }
 
-// publishUnlogged routes the SEND at hand to this node's subscribers and to the nodes whose subscribers want it; on the reading goroutine.
-// What would overtake a logged message that still waits when the session is over goes nowhere.
+// publishUnlogged routes the SEND at hand to the nodes whose subscribers want it and to this node's subscribers, in this order: it may wait for the
+// latter, and who goes to another node meanwhile must not find it there again. It runs on the reading goroutine. What would overtake a logged message that still waits when the session is over goes nowhere.
 func (l *link) publishUnlogged(receipt string) {
 	o := l.sender
 	g := l.gateway
@@ -166,9 +166,10 @@ func (l *link) publishUnlogged(receipt string) {
 	}
 	m := &o.message
 	m.At = g.nowInstant()
-	o.encoder.reset(m, g.unloggedID())
-	o.unlogged += g.publishUnlogged(&o.encoder, l, &l.wakes, everybody)
+	known := g.node.Interest() // who comes to this node meanwhile likewise
 	g.node.SendUnlogged(m, after, l.patience)
+	o.encoder.reset(m, g.unloggedID())
+	o.unlogged += g.publishUnlogged(&o.encoder, l, &l.wakes, known)
 	l.receipt(receipt)
 }
 
@@ -200,10 +201,11 @@ func (g *Gateway) publishUnlogged(e *encoder, from *link, wakes *wakeList, known
 		}
 	})
 	for _, s := range full {
-		if from == nil || s.closed.Load() || !from.awaitSpace(s) {
+		if from == nil || s.closed.Load() || !from.awaitSpace(s) || s.lagging.Load() {
 			g.drop(s)
 			continue
 		}
+		e.reset(m, g.unloggedID()) // it was given more while it was waited for
 		s.write(e, wakes)
 		delivered++
 	}

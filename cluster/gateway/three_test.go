@@ -272,3 +272,32 @@ func TestUnloggedMessageOfASessionThatEndsDoesNotOvertakeItsLoggedOne(t *testing
 	subscriber.send("/topic/mixed", "of another session", "persistent", "false")
 	check(t, "message", string(subscriber.message().Body), "of another session")
 }
+
+func TestUnloggedMessageThatWaitsForASlowSubscriberIsNotGivenToWhoComesToAnotherNodeMeanwhile(t *testing.T) {
+	nodes := startThree(t, smallOutbox)
+	stuck, publisher := nodes[0].connect(t), nodes[0].connect(t)
+	shrinkReceiveBuffer(t, stuck)
+	stuck.subscribe("0", "/topic/burst")
+	body := strings.Repeat("x", 100<<10)
+	receipts := make(chan string, 1)
+	read := func() { receipts <- publisher.expect(stomp.CommandReceipt).Value("receipt-id") }
+	for waits := false; !waits; {
+		publisher.send("/topic/burst", "waits "+body, "persistent", "false", "receipt", "sent")
+		go read()
+		select {
+		case <-receipts:
+		case <-time.After(300 * time.Millisecond):
+			waits = true
+		}
+	}
+	late := nodes[1].connect(t)
+	late.subscribe("0", "/topic/burst")
+	check(t, "receipt", <-receipts, "sent")
+	publisher.send("/topic/burst", "later", "persistent", "false")
+	check(t, "message", firstWord(late.message().Body), "later")
+}
+
+func firstWord(body []byte) string {
+	word, _, _ := strings.Cut(string(body), " ")
+	return word
+}

@@ -59,9 +59,10 @@ type mesh struct {
 	outs   atomic.Pointer[[]*MeshLink] // links of others that are open, for publishers to walk; replaced as a whole
 	counts struct{ sent, received, dropped atomic.Uint64 }
 
+	number atomic.Uint64 // of the last change of wanted; changed under mu
+
 	mu      sync.Mutex       // guards the fields below
 	wanted  map[interest]int // subscriptions that have it
-	number  uint64           // of the last change of wanted
 	in      map[broker.NodeID]*meshInlet
 	waiters map[*waiter]struct{}
 }
@@ -92,9 +93,9 @@ func (n *Node) AddInterest(text string, pattern bool) (number uint64, confirmed 
 	defer m.mu.Unlock()
 	i := interest{text, pattern}
 	m.wanted[i]++
-	m.number++
+	number = m.number.Add(1)
 	m.tellLocked(i, true)
-	return m.number, m.awaitLocked(m.number)
+	return number, m.awaitLocked(number)
 }
 
 // RemoveInterest takes back one AddInterest.
@@ -108,7 +109,7 @@ func (n *Node) RemoveInterest(text string, pattern bool) {
 	i := interest{text, pattern}
 	if m.wanted[i]--; m.wanted[i] == 0 {
 		delete(m.wanted, i)
-		m.number++
+		m.number.Add(1)
 		m.tellLocked(i, false)
 	}
 }
@@ -116,7 +117,7 @@ func (n *Node) RemoveInterest(text string, pattern bool) {
 // tellLocked queues the last change on every link.
 func (m *mesh) tellLocked(i interest, add bool) {
 	for _, l := range m.in {
-		l.queueLocked(appendInterest(nil, m.number, i, add))
+		l.queueLocked(appendInterest(nil, m.number.Load(), i, add))
 	}
 }
 
@@ -166,14 +167,22 @@ func (m *mesh) settleLocked(l *meshInlet, number uint64) {
 	}
 }
 
-// SendUnlogged gives a stamped unlogged message to the links of the nodes that want it. It does not keep m. patience is asked for each link that is full, and
-// tells whether it has room now; nil has none. What finds no room is dropped and counted.
+// Interest is the number of the last AddInterest: subscriptions with a higher one came later.
+func (n *Node) Interest() uint64 {
+	return n.mesh.number.Load()
+}
+
+// SendUnlogged gives a stamped unlogged message to the links of the nodes that want it. It does not keep m. Where there is room it goes at once; then
+// patience is asked for each link that is full, and tells whether it has room now; nil has none. What finds no room is dropped and counted, and
+// what the other node has got new subscribers for meanwhile, who may have had it where they were before.
 func (n *Node) SendUnlogged(msg *broker.Message, after broker.Seq, patience func(*MeshLink) bool) {
 	outs := *n.mesh.outs.Load()
 	if len(outs) == 0 {
 		return
 	}
 	var frame []byte
+	var full []*MeshLink
+	var known []uint64
 	for _, l := range outs {
 		if !l.wants(msg.Dest) {
 			continue
@@ -181,11 +190,18 @@ func (n *Node) SendUnlogged(msg *broker.Message, after broker.Seq, patience func
 		if frame == nil {
 			frame = appendUnlogged(nil, msg, after)
 		}
-		if l.full() && (patience == nil || !patience(l)) {
-			n.mesh.counts.dropped.Add(1)
+		if l.full() {
+			full, known = append(full, l), append(known, l.known())
 			continue
 		}
 		l.send(frame)
+		n.mesh.counts.sent.Add(1)
+	}
+	for i, l := range full {
+		if patience == nil || !patience(l) || !l.sendIf(known[i], frame) {
+			n.mesh.counts.dropped.Add(1)
+			continue
+		}
 		n.mesh.counts.sent.Add(1)
 	}
 }

@@ -202,6 +202,17 @@ func TestMesh(t *testing.T) {
 			if s := p.a.MeshStats(); s.Dropped != 1 || s.Sent != 4 {
 				t.Errorf("stats = %+v, want 4 sent and 1 dropped", s)
 			}
+			p.a.SendUnlogged(large, 0, func(*MeshLink) bool { return true })
+			p.a.SendUnlogged(large, 0, func(*MeshLink) bool { // who subscribes meanwhile may have had it elsewhere
+				if _, err := there.Write(appendInterest(nil, 2, interest{text: "/topic/a"}, true)); err != nil {
+					t.Error(err)
+				}
+				synctest.Wait()
+				return true
+			})
+			if s := p.a.MeshStats(); s.Dropped != 2 || s.Sent != 5 {
+				t.Errorf("stats = %+v, want 5 sent and 2 dropped", s)
+			}
 			_ = there.Close() // ends the link
 			p.done.Wait()
 			if s := p.a.MeshStats(); s.QueuedBytes != 0 {

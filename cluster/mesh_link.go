@@ -225,6 +225,7 @@ type MeshLink struct {
 	Stalled atomic.Bool // a publisher waited for it in vain; until it has room again nobody waits
 
 	table    sync.RWMutex // guards the fields below
+	number   uint64       // of the last change of interest that was confirmed
 	exact    map[string]struct{}
 	patterns map[string]broker.Pattern
 	matches  map[string]bool // of the patterns, by destination
@@ -237,6 +238,24 @@ func (l *MeshLink) AwaitRoom(d time.Duration) bool { return l.awaitRoom(d) }
 func (l *MeshLink) Full() bool { return l.full() }
 
 func (l *MeshLink) send(frame []byte) { l.put(frame) }
+
+// known is the number of the last change of the other node's interest.
+func (l *MeshLink) known() uint64 {
+	l.table.RLock()
+	defer l.table.RUnlock()
+	return l.number
+}
+
+// sendIf sends a frame unless the interest has changed since, and tells whether it did.
+func (l *MeshLink) sendIf(known uint64, frame []byte) bool {
+	l.table.RLock()
+	defer l.table.RUnlock()
+	if l.number != known {
+		return false
+	}
+	l.put(frame)
+	return true
+}
 
 // wants tells whether a subscriber of the other node may want messages of dest.
 func (l *MeshLink) wants(dest string) bool {
@@ -269,16 +288,17 @@ func (l *MeshLink) interested(kind byte, payload []byte) error {
 		return fmt.Errorf("%w: kind %q of %d bytes", errMeshFrame, kind, len(payload))
 	}
 	number, add, pattern, text := payload[:8], payload[8] == 1, payload[9] == 1, string(payload[10:])
-	if err := l.change(text, pattern, add); err != nil {
+	l.table.Lock()
+	defer l.table.Unlock()
+	if err := l.changeLocked(text, pattern, add); err != nil {
 		return err
 	}
+	l.number = binary.BigEndian.Uint64(number)
 	l.put(endFrame(append(beginFrame(nil, frameConfirm), number...)))
 	return nil
 }
 
-func (l *MeshLink) change(text string, pattern, add bool) error {
-	l.table.Lock()
-	defer l.table.Unlock()
+func (l *MeshLink) changeLocked(text string, pattern, add bool) error {
 	_, known := l.patterns[text]
 	switch {
 	case pattern && add && known: // one more subscription
@@ -380,7 +400,7 @@ func (m *mesh) serve(ctx context.Context, conn net.Conn, peer broker.NodeID) {
 	defer stop()
 	m.mu.Lock()
 	for i := range m.wanted {
-		l.queueLocked(appendInterest(nil, m.number, i, true))
+		l.queueLocked(appendInterest(nil, m.number.Load(), i, true))
 	}
 	m.in[peer] = l
 	m.mu.Unlock()

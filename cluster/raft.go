@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,7 @@ type raftReplicator struct {
 	transport *safeTransport
 	self      raft.ServerID
 	changed   chan struct{} // of capacity 1
+	ended     chan struct{} // closed when Raft has ended: what it has not answered then it never will
 	orphaned  atomic.Int64  // since when no leader is known, in nanoseconds since the epoch; 0 while one is
 }
 
@@ -80,7 +82,7 @@ func startRaft(parts raftParts) (*raftReplicator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start raft: %w", err)
 	}
-	replicator := &raftReplicator{raft: r, transport: parts.transport, self: parts.config.LocalID, changed: make(chan struct{}, 1)}
+	replicator := &raftReplicator{raft: r, transport: parts.transport, self: parts.config.LocalID, changed: make(chan struct{}, 1), ended: make(chan struct{})}
 	replicator.orphaned.Store(time.Now().UnixNano())
 	r.RegisterObserver(raft.NewObserver(nil, false, replicator.observe))
 	return replicator, nil
@@ -106,10 +108,26 @@ func (r *raftReplicator) changes() <-chan struct{} { return r.changed }
 
 func (r *raftReplicator) answers(node string) uint64 { return r.transport.answers(raft.ServerID(node)) }
 
-func (r *raftReplicator) transfer() outcome { return r.raft.LeadershipTransfer() }
+func (r *raftReplicator) transfer() outcome {
+	transfer := r.raft.LeadershipTransfer()
+	answerAtEnd(transfer, r.ended)
+	return transfer
+}
 
 func (r *raftReplicator) propose(entry []byte) outcome {
-	return r.raft.ApplyLog(raft.Log{Data: entry}, 0)
+	proposal := r.raft.ApplyLog(raft.Log{Data: entry}, 0)
+	answerAtEnd(proposal, r.ended)
+	return proposal
+}
+
+// answerAtEnd gives a call of Raft the channel that ends its waiting. Raft's futures have a field for it, which Raft fills in for some calls
+// and not for those that wait in a queue: one that is there when Raft is shut down would keep whoever waits for it, for ever.
+func answerAtEnd(call raft.Future, ended chan struct{}) {
+	future := reflect.ValueOf(call)
+	if future.Kind() != reflect.Pointer {
+		return // refused at once
+	}
+	future.Elem().FieldByName("ShutdownCh").Set(reflect.ValueOf(ended))
 }
 
 func (r *raftReplicator) leadership() <-chan bool { return r.raft.LeaderCh() }
@@ -162,6 +180,7 @@ func (r *raftReplicator) standing() standing {
 
 func (r *raftReplicator) stop() error {
 	err := r.raft.Shutdown().Error()
+	close(r.ended)
 	return errors.Join(err, r.transport.Close())
 }
 

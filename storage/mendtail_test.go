@@ -14,6 +14,8 @@ import (
 	wal "github.com/hashicorp/raft-wal"
 	"github.com/hashicorp/raft-wal/metadb"
 	"github.com/hashicorp/raft-wal/types"
+
+	"stampede/storage/storagetest"
 )
 
 // deafMeta is raft-wal's metadata that takes nothing more once it is deaf: what a crash before the commit leaves.
@@ -40,7 +42,7 @@ func fillSegment(t *testing.T, dir string, rotations uint64) (last uint64) {
 	}
 	for last = 0; ; last++ {
 		meta.deaf.Store(last >= rotations)
-		e := entry(last+1, 1)
+		e := storagetest.LogEntry(last+1, 1)
 		e.Data = append(e.Data, make([]byte, 1000)...)
 		if err := w.StoreLog(e); err != nil {
 			if !errors.Is(err, types.ErrSealed) {
@@ -74,7 +76,7 @@ func TestOpenLogMendsATailThatACrashLeftSealed(t *testing.T) {
 			t.Fatalf("last index = %d, %v, want %d", got, err, last)
 		}
 		for i := last + 1; i <= last+100; i++ {
-			e := entry(i, 2)
+			e := storagetest.LogEntry(i, 2)
 			e.Data = append(e.Data, make([]byte, 1000)...)
 			if err := l.StoreLog(e); err != nil {
 				t.Fatalf("append %d: %v", i, err)
@@ -90,7 +92,7 @@ func TestOpenLogMendsATailThatACrashLeftSealed(t *testing.T) {
 				term = 2
 			}
 			var got raft.Log
-			if err := l.GetLog(i, &got); err != nil || got.Term != term || !bytes.HasPrefix(got.Data, entry(i, term).Data) {
+			if err := l.GetLog(i, &got); err != nil || got.Term != term || !bytes.HasPrefix(got.Data, storagetest.LogEntry(i, term).Data) {
 				t.Fatalf("entry %d = term %d, %v, want term %d", i, got.Term, err, term)
 			}
 		}

@@ -126,18 +126,22 @@ func (l *link) lastLogged(dest string) {
 }
 
 // after gives the place in the log that a subscriber must have been given everything up to before it is given an unlogged message of this
-// session to a destination. It blocks until the session's own logged messages there have their outcome.
-func (l *link) after(dest string) broker.Seq {
+// session to a destination. It blocks until the session's own logged messages there have their outcome; not ok says that the session was over
+// before they had it.
+func (l *link) after(dest string) (_ broker.Seq, ok bool) {
 	o := l.sender
 	mark, last := o.logged, dest == o.loggedTo
 	if !last {
 		mark = o.loggedBy[dest]
 	}
 	if mark.at == 0 {
-		return o.floor
+		return o.floor, true
 	}
 	if l.answered.Load() < mark.at {
 		l.awaitAnswers()
+		if l.answered.Load() < mark.at {
+			return 0, false
+		}
 	}
 	if mark.seq == 0 {
 		mark.seq = broker.Seq(l.answeredSeq.Load())
@@ -147,19 +151,25 @@ func (l *link) after(dest string) broker.Seq {
 			o.loggedBy[dest] = mark
 		}
 	}
-	return mark.seq
+	return mark.seq, true
 }
 
-// publishUnlogged routes the SEND at hand to this node's subscribers and to the nodes whose subscribers want it; on the reading goroutine.
+// publishUnlogged routes the SEND at hand to the nodes whose subscribers want it and to this node's subscribers, in this order: it may wait for the
+// latter, and who goes to another node meanwhile must not find it there again. It runs on the reading goroutine. What would overtake a logged message that still waits when the session is over goes nowhere.
 func (l *link) publishUnlogged(receipt string) {
 	o := l.sender
-	after := l.after(o.message.Dest)
 	g := l.gateway
+	after, ok := l.after(o.message.Dest)
+	if !ok {
+		g.stats.Dropped.Add(1)
+		return
+	}
 	m := &o.message
 	m.At = g.nowInstant()
-	o.encoder.reset(m, g.unloggedID())
-	o.unlogged += g.publishUnlogged(&o.encoder, l, &l.wakes, everybody)
+	known := g.node.Interest() // who comes to this node meanwhile likewise
 	g.node.SendUnlogged(m, after, l.patience)
+	o.encoder.reset(m, g.unloggedID())
+	o.unlogged += g.publishUnlogged(&o.encoder, l, &l.wakes, known)
 	l.receipt(receipt)
 }
 
@@ -191,10 +201,11 @@ func (g *Gateway) publishUnlogged(e *encoder, from *link, wakes *wakeList, known
 		}
 	})
 	for _, s := range full {
-		if from == nil || s.closed.Load() || !from.awaitSpace(s) {
+		if from == nil || s.closed.Load() || !from.awaitSpace(s) || s.lagging.Load() {
 			g.drop(s)
 			continue
 		}
+		e.reset(m, g.unloggedID()) // it was given more while it was waited for
 		s.write(e, wakes)
 		delivered++
 	}

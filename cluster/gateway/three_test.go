@@ -251,3 +251,53 @@ func TestSessionsOfOneUserOnSeveralNodes(t *testing.T) {
 		check(t, fmt.Sprint("body at node ", i+1), string(c.message().Body), "hello")
 	}
 }
+
+func TestUnloggedMessageOfASessionThatEndsDoesNotOvertakeItsLoggedOne(t *testing.T) {
+	nodes := startThree(t, func(c *server.Config) { c.HeartBeatSendMillis = 100 })
+	subscriber := nodes[0].connect(t)
+	subscriber.subscribe("0", "/topic/mixed")
+	publisher := nodes[0].dial(t)
+	publisher.version = stomp.V12
+	publisher.do(stomp.CommandConnect, "accept-version", "1.2", "host", "test", "heart-beat", "0,100")
+	publisher.expect(stomp.CommandConnected)
+	nodes[1].kill()
+	nodes[2].kill()
+	publisher.send("/topic/mixed", "logged") // there is no majority: it waits
+	publisher.send("/topic/mixed", "behind it", "persistent", "false")
+	if err := publisher.conn.(*net.TCPConn).SetLinger(0); err != nil { // the next heart-beat finds a broken connection
+		t.Fatal(err)
+	}
+	publisher.close()
+	await(t, "the end of the session", func() bool { return nodes[0].server.Stats().ConnectionsActive.Load() == 1 })
+	subscriber.send("/topic/mixed", "of another session", "persistent", "false")
+	check(t, "message", string(subscriber.message().Body), "of another session")
+}
+
+func TestUnloggedMessageThatWaitsForASlowSubscriberIsNotGivenToWhoComesToAnotherNodeMeanwhile(t *testing.T) {
+	nodes := startThree(t, smallOutbox)
+	stuck, publisher := nodes[0].connect(t), nodes[0].connect(t)
+	shrinkReceiveBuffer(t, stuck)
+	stuck.subscribe("0", "/topic/burst")
+	body := strings.Repeat("x", 100<<10)
+	receipts := make(chan string, 1)
+	read := func() { receipts <- publisher.expect(stomp.CommandReceipt).Value("receipt-id") }
+	for waits := false; !waits; {
+		publisher.send("/topic/burst", "waits "+body, "persistent", "false", "receipt", "sent")
+		go read()
+		select {
+		case <-receipts:
+		case <-time.After(300 * time.Millisecond):
+			waits = true
+		}
+	}
+	late := nodes[1].connect(t)
+	late.subscribe("0", "/topic/burst")
+	check(t, "receipt", <-receipts, "sent")
+	publisher.send("/topic/burst", "later", "persistent", "false")
+	check(t, "message", firstWord(late.message().Body), "later")
+}
+
+func firstWord(body []byte) string {
+	word, _, _ := strings.Cut(string(body), " ")
+	return word
+}

@@ -62,6 +62,17 @@ func TestUnlogged(t *testing.T) {
 		c.subscribe("again", "/topic/resumed", "resume-after", id)
 		check(t, "messages after "+id, c.bodies(1), "3")
 	})
+	t.Run("is not given to a subscription that is ahead of this node's log", func(t *testing.T) {
+		c, s := r.connect(t), r.connect(t)
+		c.publish("/topic/ahead", "logged")
+		s.subscribe("s", "/topic/ahead", "x-stream-offset", fmt.Sprint("offset=", r.node.Applied()+3))
+		c.publish("/topic/ahead", "too early", unlogged...)
+		c.publish("/topic/ahead", "skipped")
+		c.publish("/topic/ahead", "skipped")
+		c.publish("/topic/ahead", "first")
+		c.publish("/topic/ahead", "then", unlogged...)
+		check(t, "messages", s.bodies(2), "first then")
+	})
 	t.Run("is logged all the same on queues, for users and in transactions", func(t *testing.T) {
 		c := r.connect(t, "login", "ada")
 		c.publish("/queue/kept", "q", unlogged...)

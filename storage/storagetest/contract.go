@@ -1,11 +1,12 @@
 package storagetest
 
-// TestStore: the contract of a store, one subtest a promise.
+// TestStore: the contract of a store, one subtest a promise; TestFiles: of what only a store of files promises.
 
 import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"log/slog"
 	"runtime"
 	"slices"
@@ -14,43 +15,82 @@ import (
 	"stampede/storage"
 )
 
+// Store is what the contract is about: storage.Store, or what stands in for it in a simulation.
+type Store interface {
+	Append(stream uint32, seq uint64, at int64, data []byte)
+	Commit(pos storage.Position, changes []byte)
+	Full() bool
+	PendingBytes() int64
+	Position() storage.Position
+	Records() iter.Seq2[[]byte, []byte]
+	Get(seq uint64) ([]byte, bool, error)
+	Scan(from uint64, fn func(stream uint32, seq uint64, data []byte) bool) error
+	ScanStream(stream uint32, from uint64, fn func(seq uint64, data []byte) bool) error
+	SeqAt(at int64) (seq uint64, ok bool, err error)
+	Sync(ctx context.Context) error
+	Verify(ctx context.Context, progress func(done, total uint64)) error
+	Stats() storage.StoreStats
+	Run(ctx context.Context) error
+	Close() error
+}
+
+var _ Store = (*storage.Store)(nil)
+
 // Opener opens the store under test.
-type Opener func(dir string, o storage.Options) (*storage.Store, error)
+type Opener func(dir string, o storage.Options) (Store, error)
+
+// Open opens a storage.Store.
+func Open(dir string, o storage.Options) (Store, error) {
+	s, err := storage.Open(dir, o)
+	if err != nil {
+		return nil, err // a nil *storage.Store must not become a Store that is not nil
+	}
+	return s, nil
+}
 
 // small makes segments of a few blocks, so that a short script meets all of a segment's life.
 func small() storage.Options {
 	return storage.Options{SegmentBytes: 48 << 10, SegmentMillis: 2000, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 }
 
-// TestStore tests what open opens.
+// TestStore tests what open opens, whatever it is made of.
 func TestStore(t *testing.T, open Opener) {
-	tests := map[string]func(*testing.T, Opener){
-		"is_empty_at_first":                              testEmpty,
-		"shows_messages_before_they_are_durable":         testPending,
-		"keeps_what_was_committed":                       testDurable,
-		"loses_what_was_not_committed":                   testUncommitted,
-		"keeps_the_last_change_of_a_record":              testChanges,
-		"counts_pending_bytes":                           testPendingBytes,
+	run(t, open, map[string]func(*testing.T, Opener){
+		"is_empty_at_first":                      testEmpty,
+		"shows_messages_before_they_are_durable": testPending,
+		"keeps_what_was_committed":               testDurable,
+		"loses_what_was_not_committed":           testUncommitted,
+		"keeps_the_last_change_of_a_record":      testChanges,
+		"counts_pending_bytes":                   testPendingBytes,
+		"reads_from_any_place":                   testFrom,
+		"stops_when_told":                        testStop,
+		"takes_messages_of_any_size":             testSizes,
+		"is_read_while_it_is_written":            testConcurrent,
+		"ends_a_wait_with_its_context":           testSyncContext,
+		"ends_a_wait_when_it_stops":              testSyncStopped,
+		"runs_once":                              testRunOnce,
+		"panics_at_a_place_that_goes_back":       testBackwards,
+	})
+}
+
+// TestFiles tests a store whose operations can fail and whose segments become files.
+func TestFiles(t *testing.T, open Opener) {
+	run(t, open, map[string]func(*testing.T, Opener){
 		"seals_segments_and_reads_on":                    testSeals,
-		"reads_from_any_place":                           testFrom,
-		"stops_when_told":                                testStop,
-		"takes_messages_of_any_size":                     testSizes,
-		"is_read_while_it_is_written":                    testConcurrent,
-		"ends_a_wait_with_its_context":                   testSyncContext,
-		"ends_a_wait_when_it_stops":                      testSyncStopped,
-		"runs_once":                                      testRunOnce,
-		"panics_at_a_place_that_goes_back":               testBackwards,
 		"holds_a_prefix_after_a_fault_of_any_operation":  testFaults,
 		"holds_a_prefix_after_a_fault_while_it_repairs":  testFaultsAtOpen,
 		"calls_fatal_once_and_promises_nothing_any_more": testFatal,
-	}
+	})
+}
+
+func run(t *testing.T, open Opener, tests map[string]func(*testing.T, Opener)) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}
 }
 
 // Start opens a store and runs it; the function returned stops it, closes it and returns what Run returned.
-func Start(t testing.TB, open Opener, dir string, o storage.Options) (s *storage.Store, stop func() error) {
+func Start(t testing.TB, open Opener, dir string, o storage.Options) (s Store, stop func() error) {
 	t.Helper()
 	s, err := open(dir, o)
 	if err != nil {
@@ -70,7 +110,7 @@ func Start(t testing.TB, open Opener, dir string, o storage.Options) (s *storage
 }
 
 // Sync waits until everything is durable.
-func Sync(t testing.TB, s *storage.Store) {
+func Sync(t testing.TB, s Store) {
 	t.Helper()
 	if err := s.Sync(t.Context()); err != nil {
 		t.Fatalf("Sync: %v", err)
@@ -83,7 +123,7 @@ func strict(t testing.TB, o storage.Options) storage.Options {
 }
 
 // session runs fn on a store that must not fail.
-func session(t testing.TB, open Opener, dir string, o storage.Options, fn func(s *storage.Store)) {
+func session(t testing.TB, open Opener, dir string, o storage.Options, fn func(s Store)) {
 	t.Helper()
 	s, stop := Start(t, open, dir, strict(t, o))
 	defer func() {
@@ -95,7 +135,7 @@ func session(t testing.TB, open Opener, dir string, o storage.Options, fn func(s
 }
 
 func testEmpty(t *testing.T, open Opener) {
-	session(t, open, t.TempDir(), small(), func(s *storage.Store) {
+	session(t, open, t.TempDir(), small(), func(s Store) {
 		Script{}.Check(t, s, 0)
 		if data, ok, err := s.Get(1); data != nil || ok || err != nil {
 			t.Errorf("Get(1) = %v, %v, %v, want nothing", data, ok, err)
@@ -128,7 +168,7 @@ func testPending(t *testing.T, open Opener) {
 func testDurable(t *testing.T, open Opener) {
 	script, dir := Script{Seed: 2, MessagesMax: 20, BytesMax: 400}, t.TempDir()
 	for n := uint64(0); n < 120; n += 30 {
-		session(t, open, dir, small(), func(s *storage.Store) {
+		session(t, open, dir, small(), func(s Store) {
 			if got := script.Check(t, s, n); got != n {
 				t.Fatalf("opened at step %d, want %d", got, n)
 			}
@@ -145,14 +185,14 @@ func testDurable(t *testing.T, open Opener) {
 
 func testUncommitted(t *testing.T, open Opener) {
 	script, dir := Script{Seed: 3, MessagesMax: 20, BytesMax: 100}, t.TempDir()
-	session(t, open, dir, small(), func(s *storage.Store) {
+	session(t, open, dir, small(), func(s Store) {
 		script.Write(s, 1)
 		for _, m := range script.Step(2).Messages {
 			s.Append(m.Stream, m.Seq, m.At, m.Data)
 		}
 		Sync(t, s)
 	})
-	session(t, open, dir, small(), func(s *storage.Store) {
+	session(t, open, dir, small(), func(s Store) {
 		if got := script.Check(t, s, 1); got != 1 {
 			t.Errorf("opened at step %d, want 1", got)
 		}
@@ -168,13 +208,13 @@ func testChanges(t *testing.T, open Opener) {
 	first = AppendChange(AppendRemoval(AppendChange(first, "a", "2"), "b"), "empty", "")
 	second := AppendRemoval(AppendChange(AppendChange(nil, "b", "3"), "d", "3"), "c")
 	want := map[string]string{"a": "2", "b": "3", "d": "3", "empty": ""}
-	session(t, open, dir, small(), func(s *storage.Store) {
+	session(t, open, dir, small(), func(s Store) {
 		s.Commit(storage.Position{Seq: 1}, first)
 		s.Commit(storage.Position{Seq: 2}, nil)
 		s.Commit(storage.Position{Seq: 3}, second)
 		s.Commit(storage.Position{Seq: 4}, AppendRemoval(nil, "never there"))
 	})
-	session(t, open, dir, small(), func(s *storage.Store) {
+	session(t, open, dir, small(), func(s Store) {
 		checkRecords(t, s, want)
 		if got := s.Position().Seq; got != 4 {
 			t.Errorf("position = %d, want 4", got)
@@ -185,7 +225,7 @@ func testChanges(t *testing.T, open Opener) {
 func testPendingBytes(t *testing.T, open Opener) {
 	o := small()
 	o.PendingBytesMax = 1000
-	session(t, open, t.TempDir(), o, func(s *storage.Store) {
+	session(t, open, t.TempDir(), o, func(s Store) {
 		s.Append(1, 1, 1, make([]byte, 600))
 		if got := s.PendingBytes(); got < 600 || got > 800 || s.Full() {
 			t.Errorf("after 600 bytes: pending = %d, full = %v", got, s.Full())
@@ -208,7 +248,7 @@ func testPendingBytes(t *testing.T, open Opener) {
 }
 
 // awaitSealed waits until no closed segment waits for its file.
-func awaitSealed(t testing.TB, s *storage.Store) {
+func awaitSealed(t testing.TB, s Store) {
 	t.Helper()
 	for s.Stats().SegmentsUnsealed > 1 {
 		if t.Context().Err() != nil {
@@ -221,7 +261,7 @@ func awaitSealed(t testing.TB, s *storage.Store) {
 func testSeals(t *testing.T, open Opener) {
 	script, dir := Script{Seed: 4, MessagesMax: 60, BytesMax: 1200}, t.TempDir()
 	const steps = 60
-	session(t, open, dir, small(), func(s *storage.Store) {
+	session(t, open, dir, small(), func(s Store) {
 		for n := uint64(1); n <= steps; n++ {
 			script.Write(s, n)
 			if n%10 == 0 {
@@ -235,7 +275,7 @@ func testSeals(t *testing.T, open Opener) {
 			t.Errorf("stats = %+v, want at least 10 sealed segments", got)
 		}
 	})
-	session(t, open, dir, small(), func(s *storage.Store) {
+	session(t, open, dir, small(), func(s Store) {
 		script.Check(t, s, steps)
 		var last, total uint64
 		if err := s.Verify(t.Context(), func(done, all uint64) { last, total = done, all }); err != nil || last != total || total == 0 {
@@ -247,7 +287,7 @@ func testSeals(t *testing.T, open Opener) {
 func testFrom(t *testing.T, open Opener) {
 	script := Script{Seed: 5, MessagesMax: 30, BytesMax: 700}
 	const steps = 40
-	session(t, open, t.TempDir(), small(), func(s *storage.Store) {
+	session(t, open, t.TempDir(), small(), func(s Store) {
 		for n := uint64(1); n <= steps; n++ {
 			script.Write(s, n)
 			if n == steps-2 {
@@ -273,7 +313,7 @@ func testFrom(t *testing.T, open Opener) {
 }
 
 func testStop(t *testing.T, open Opener) {
-	session(t, open, t.TempDir(), small(), func(s *storage.Store) {
+	session(t, open, t.TempDir(), small(), func(s Store) {
 		for seq := uint64(1); seq <= 100; seq++ {
 			s.Append(uint32(seq%2), seq, int64(seq), []byte("body"))
 			if seq == 50 {
@@ -301,7 +341,7 @@ func testSizes(t *testing.T, open Opener) {
 		}
 		want = append(want, Message{Stream: uint32(i % 2), Seq: uint64(i + 1), At: int64(i), Data: data})
 	}
-	session(t, open, dir, small(), func(s *storage.Store) {
+	session(t, open, dir, small(), func(s Store) {
 		for _, m := range want {
 			s.Append(m.Stream, m.Seq, m.At, m.Data)
 		}
@@ -311,7 +351,7 @@ func testSizes(t *testing.T, open Opener) {
 		awaitSealed(t, s)
 		checkMessages(t, s, want)
 	})
-	session(t, open, dir, small(), func(s *storage.Store) { checkMessages(t, s, want) })
+	session(t, open, dir, small(), func(s Store) { checkMessages(t, s, want) })
 }
 
 // testConcurrent reads from three goroutines while one writes: each reader must see an unbroken row from the first
@@ -320,7 +360,7 @@ func testConcurrent(t *testing.T, open Opener) {
 	script := Script{Seed: 6, MessagesMax: 40, BytesMax: 900}
 	const steps = 150
 	want := expect(script.Steps(steps)).messages
-	session(t, open, t.TempDir(), small(), func(s *storage.Store) {
+	session(t, open, t.TempDir(), small(), func(s Store) {
 		stop, ended := make(chan struct{}), make(chan struct{})
 		for reader := range uint64(3) {
 			go readAlong(t, s, want, reader, stop, ended)
@@ -339,7 +379,7 @@ func testConcurrent(t *testing.T, open Opener) {
 	})
 }
 
-func readAlong(t *testing.T, s *storage.Store, want []Message, reader uint64, stop, ended chan struct{}) {
+func readAlong(t *testing.T, s Store, want []Message, reader uint64, stop, ended chan struct{}) {
 	defer func() { ended <- struct{}{} }()
 	for from := 0; ; {
 		select {
@@ -400,7 +440,7 @@ func testSyncStopped(t *testing.T, open Opener) {
 }
 
 func testRunOnce(t *testing.T, open Opener) {
-	session(t, open, t.TempDir(), small(), func(s *storage.Store) {
+	session(t, open, t.TempDir(), small(), func(s Store) {
 		s.Commit(storage.Position{Seq: 1}, nil)
 		Sync(t, s) // so it runs
 		if err := s.Run(t.Context()); err == nil {
@@ -410,7 +450,7 @@ func testRunOnce(t *testing.T, open Opener) {
 }
 
 func testBackwards(t *testing.T, open Opener) {
-	session(t, open, t.TempDir(), small(), func(s *storage.Store) {
+	session(t, open, t.TempDir(), small(), func(s Store) {
 		s.Append(1, 5, 1, nil)
 		for _, seq := range []uint64{5, 4, 0, ^uint64(0)} {
 			if !panics(func() { s.Append(1, seq, 1, nil) }) {

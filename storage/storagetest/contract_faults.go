@@ -53,7 +53,7 @@ func failAt(t *testing.T, open Opener, n int, op storage.Op) {
 		var f Faults
 		f.FailNth(n, op)
 		durable := runUntilFault(t, open, dir, &f)
-		session(t, open, dir, small(), func(s *storage.Store) {
+		session(t, open, dir, small(), func(s Store) {
 			at := faultScript().Check(t, s, durable)
 			for i := at + 1; i <= at+4; i++ {
 				faultScript().Write(s, i)
@@ -82,7 +82,7 @@ func runUntilFault(t testing.TB, open Opener, dir string, f *Faults) (durable ui
 	} else if err != nil {
 		t.Fatalf("open: %v", err)
 	} else {
-		open = func(string, storage.Options) (*storage.Store, error) { return s, nil }
+		open = func(string, storage.Options) (Store, error) { return s, nil }
 	}
 	s, stop := Start(t, open, dir, o)
 	for n := uint64(1); n <= faultSteps; n++ {
@@ -176,7 +176,7 @@ func testFatal(t *testing.T, open Opener) {
 	if got := calls.Load(); got != 1 {
 		t.Errorf("Fatal was called %d times, want once", got)
 	}
-	session(t, open, dir, small(), func(s *storage.Store) {
+	session(t, open, dir, small(), func(s Store) {
 		if _, ok, err := s.Get(2); ok || err != nil {
 			t.Errorf("Get of what was not committed = %v, %v, want nothing", ok, err)
 		}

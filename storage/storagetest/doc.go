@@ -1,8 +1,8 @@
-// Package storagetest tests what claims to be a storage.Store, and lends its tools to the tests of others.
+// Package storagetest tests what claims to be a storage.Store or a storage.Log, and lends its tools to the tests of others.
 //
 // A Script is a workload that is a pure function of its seed: step n is the same for who writes it, for who checks it
 // afterwards and for a process that was killed in between. Faults fails or observes the named operations of a store.
-// TestStore is the contract.
+// TestStore and TestLog are the contracts, TestFiles what only a store of files promises.
 //
 // It refuses to be imported by anything but tests. Goroutines: those of the stores that it runs.
 //

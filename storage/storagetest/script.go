@@ -90,10 +90,10 @@ func AppendRemoval(dst []byte, key string) []byte {
 }
 
 // Write gives step n to a store.
-func (s Script) Write(store *storage.Store, n uint64) { s.Step(n).Write(store) }
+func (s Script) Write(store Store, n uint64) { s.Step(n).Write(store) }
 
 // Write gives the step to a store.
-func (step Step) Write(store *storage.Store) {
+func (step Step) Write(store Store) {
 	for _, m := range step.Messages {
 		store.Append(m.Stream, m.Seq, m.At, m.Data)
 	}
@@ -145,7 +145,7 @@ func applyChanges(records map[string]string, b []byte) {
 
 // Check compares a store with what its position says it must hold (S1), and its position with the least that it must
 // be (S2). It returns the step that the store is at.
-func (s Script) Check(t testing.TB, store *storage.Store, least uint64) uint64 {
+func (s Script) Check(t testing.TB, store Store, least uint64) uint64 {
 	t.Helper()
 	got := store.Position().Index
 	if got < least {
@@ -156,7 +156,7 @@ func (s Script) Check(t testing.TB, store *storage.Store, least uint64) uint64 {
 }
 
 // Check compares a store with what it must hold after steps, and reads it in every way that there is.
-func Check(t testing.TB, store *storage.Store, steps []Step) {
+func Check(t testing.TB, store Store, steps []Step) {
 	t.Helper()
 	want := expect(steps)
 	if got := store.Position(); !equalPositions(got, want.position) {
@@ -171,7 +171,7 @@ func equalPositions(a, b storage.Position) bool {
 		a.ConfigIndex == b.ConfigIndex && bytes.Equal(a.Config, b.Config)
 }
 
-func checkRecords(t testing.TB, store *storage.Store, want map[string]string) {
+func checkRecords(t testing.TB, store Store, want map[string]string) {
 	t.Helper()
 	left, last := len(want), ""
 	for key, value := range store.Records() {
@@ -190,7 +190,7 @@ func checkRecords(t testing.TB, store *storage.Store, want map[string]string) {
 }
 
 // checkMessages reads everything in every way that there is.
-func checkMessages(t testing.TB, store *storage.Store, want []Message) {
+func checkMessages(t testing.TB, store Store, want []Message) {
 	t.Helper()
 	same(t, "Scan", collect(t, store, 0), want)
 	for stream := range uint32(streams + 1) {
@@ -213,7 +213,7 @@ func checkMessages(t testing.TB, store *storage.Store, want []Message) {
 	checkInstants(t, store, want)
 }
 
-func checkInstants(t testing.TB, store *storage.Store, want []Message) {
+func checkInstants(t testing.TB, store Store, want []Message) {
 	t.Helper()
 	for i, m := range want {
 		if i > 0 && want[i-1].At == m.At {
@@ -232,7 +232,7 @@ func checkInstants(t testing.TB, store *storage.Store, want []Message) {
 }
 
 // collect reads all messages from a place on.
-func collect(t testing.TB, store *storage.Store, from uint64) []Message {
+func collect(t testing.TB, store Store, from uint64) []Message {
 	t.Helper()
 	var got []Message
 	err := store.Scan(from, func(stream uint32, seq uint64, data []byte) bool {

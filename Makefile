@@ -18,13 +18,15 @@ BLACKOUTS ?= 10
 PAUSES    ?= 10
 PAUSE     ?= 30
 OUTAGE    ?= 60
-FOUNDINGS ?= 20
+FOUNDINGS ?= 100
+SEED      ?= 0
+SEEDS     ?= 2000
 TORTURE   ?= ^TestCluster(Founding|Crash|Pause|Outage)
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 FIND_GO  := find . \( -name .git -o -name node_modules \) -prune -o -name
 
-.PHONY: help build test race lint fmt spec floors fuzz interop interop-gostomp interop-stompjs bench peers cluster-bench cluster-torture cover image clean
+.PHONY: help build test race lint fmt spec floors fuzz interop interop-gostomp interop-stompjs bench peers cluster-bench cluster-torture sim cover image clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +91,9 @@ peers: build ## Measure RabbitMQ, ActiveMQ, this broker and a bare fan-out side 
 cluster-bench: build ## Measure three nodes on this machine, and NATS JetStream where it is installed (CLUSTERARGS="--duration 2s --runs 1")
 	@load=; if PATH=$$PATH:/usr/sbin command -v nats-server >/dev/null; then cd interop/peers/nats && $(GO) build -o ../../../bin/nats-load . && load=bin/nats-load; cd - >/dev/null; fi; \
 	interop/peers/cluster.sh --stampede $(BIN) $${load:+--nats-load $$load} $(CLUSTERARGS)
+
+sim: ## Live through simulated clusters, one a seed; 2,000 take half an hour on 2 cores (SEED=0 SEEDS=2000)
+	$(GO) test -count=1 -timeout 3h -run 'TestSimulation$$' ./cluster/sim -sim.seed=$(SEED) -sim.seeds=$(SEEDS)
 
 cluster-torture: ## Kill, stop and cut off nodes of clusters at full size, and print what clients felt (KILLS= BLACKOUTS= PAUSES= PAUSE= OUTAGE=)
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; status=0; \

@@ -22,7 +22,7 @@
 //	G1: the receipt of a SUBSCRIBE is in the outbox before the first MESSAGE of that subscription.
 //	G2: a subscription that is not lagging has been given every logged message after its start, in order.
 //	G3: a receipt of a logged command is written only from Outcome: its event is durable and applied.
-//	G4: a session has at most sessionCommandsMax commands or sessionBytesMax bytes waiting for the log, and at most
+//	G4: a session has at most sessionCommandsMax commands, and the one behind which its socket is not read, or sessionBytesMax bytes waiting for the log, and at most
 //	    unreadBytesMax of receipts beyond a full outbox.
 //	G5: a command is counted as answered once its event is performed: what waits for that comes behind it everywhere.
 //	G6: the message-id of an unlogged message names an offset up to which every subscriber was given everything.

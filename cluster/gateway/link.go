@@ -110,7 +110,7 @@ func (l *link) propose(f broker.Fact, t cluster.Ticket) {
 	t.Aux = packAux(t.Aux, c.begun)
 	c.tickets = append(c.tickets, t)
 	l.proposed++
-	if l.waitingCommands() >= sessionCommandsMax || l.waitingBytes() >= sessionBytesMax || len(c.facts) >= submitBytes {
+	if l.waitingCommands() > sessionCommandsMax || l.waitingBytes() >= sessionBytesMax || len(c.facts) >= submitBytes {
 		l.submit()
 		l.awaitRoom()
 	}
@@ -235,9 +235,9 @@ func (l *link) awaitReader() {
 	l.unread.Store(0)
 }
 
-// awaitRoom blocks the reading goroutine while the session has too much waiting.
+// awaitRoom blocks the reading goroutine while the session has too much waiting: other frames pass beside sessionCommandsMax, not beside one more.
 func (l *link) awaitRoom() {
-	l.await(func() bool { return l.waitingCommands() < sessionCommandsMax && l.waitingBytes() < sessionBytesMax })
+	l.await(func() bool { return l.waitingCommands() <= sessionCommandsMax && l.waitingBytes() < sessionBytesMax })
 }
 
 // awaitAnswers blocks the reading goroutine until everything that the session sent was answered.

@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("sim.seeds", 20, "how many seeds to live through")
+	seeds = flag.Int("sim.seeds", 10, "how many seeds to live through")
 	first = flag.Uint64("sim.seed", 0, "the first of them")
 	lasts = flag.Duration("sim.lasts", 15*time.Second, "how long things go wrong, in simulated time")
 	loud  = flag.Bool("sim.log", false, "print what the nodes log")

@@ -246,9 +246,11 @@ func (r *raftStreams) Dial(address raft.ServerAddress, timeout time.Duration) (n
 	conn, peer, err := r.port.dial(ctx, addr, streamRaft)
 	if err == nil && node != "" && peer.node.String() != node {
 		err = errors.Join(fmt.Errorf("%w: %s is at %s", errOtherNode, peer.node, addr), conn.Close())
-		conn = nil
 	}
-	return conn, err
+	if err != nil {
+		return nil, err
+	}
+	return &steadyConn{Conn: conn, stallMax: writeStallMax}, nil
 }
 
 // Addr is the advertised address.

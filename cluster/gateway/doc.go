@@ -14,7 +14,7 @@
 // What it refuses: destinations and headers whose meaning it would have to pretend (headers.go has the table); it
 // answers them with ERROR `unsupported-header` or `invalid-destination`.
 //
-// Goroutines: ReadPolicies once after each change of a policy, and a timer for each position ahead of the log. Link methods run on the session's reading goroutine, Refill and Written on its writing
+// Goroutines: ReadPolicies once after each change of a policy and each end of an incarnation, and a timer for each position ahead of the log. Link methods run on the session's reading goroutine, Refill and Written on its writing
 // goroutine, Outcome, Perform and Flush on the fold's goroutine.
 //
 // Invariants:

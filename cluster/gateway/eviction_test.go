@@ -8,6 +8,7 @@ import (
 
 	"stampede/broker"
 	"stampede/cluster"
+	"stampede/cluster/gateway"
 	"stampede/stomp"
 )
 
@@ -67,6 +68,20 @@ func TestNodeThatIsGivenUp(t *testing.T) {
 				t.Errorf("sessions = %d, want the new one alone", got)
 			}
 		})
+	})
+
+	t.Run("reads the policies again, of whose changes it may not have been told", func(t *testing.T) {
+		r := start(t)
+		other := gateway.New(r.node, quiet()) // which is told of nothing
+		policy := broker.Policy{Set: broker.PolicyLogged}
+		if err := r.gateway.SetPolicy(t.Context(), "/topic/a", &policy); err != nil {
+			t.Fatal(err)
+		}
+		if !other.Policies().Resolve("/topic/a").Logged {
+			t.Fatal("it knows already: the test shows nothing")
+		}
+		other.Evicted()
+		await(t, "policy", func() bool { return !other.Policies().Resolve("/topic/a").Logged })
 	})
 
 	t.Run("takes nothing more for the sessions that it had", func(t *testing.T) {

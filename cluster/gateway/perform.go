@@ -88,6 +88,7 @@ func (g *Gateway) Evicted() {
 	}
 	g.linksMu.Unlock()
 	go resumeElsewhere(links) // the fold does not wait for ten thousand sessions
+	g.policiesChanged()       // a state that was taken over may have others, and no event told of them
 }
 
 // resumeElsewhere closes sessions of an incarnation that has ended.

@@ -173,11 +173,9 @@ func (l *Log) SetUint64(key []byte, value uint64) error {
 // GetUint64 returns a stable number, 0 when there is none.
 func (l *Log) GetUint64(key []byte) (uint64, error) { return l.inner.GetUint64(key) }
 
-// Covers checks at start that the log has what state.db has folded: ErrLogBehind when it ends before p, or has an entry of another term there.
+// Covers checks at start that the log has what state.db has folded: ErrLogBehind when it ends before p, has an entry of another term there, or
+// begins so late that entries after p are missing.
 func (l *Log) Covers(p Position) error {
-	if p.Index == 0 {
-		return nil
-	}
 	first, err := l.FirstIndex()
 	if err != nil {
 		return fmt.Errorf("read first index: %w", err)
@@ -186,11 +184,13 @@ func (l *Log) Covers(p Position) error {
 	if err != nil {
 		return fmt.Errorf("read last index: %w", err)
 	}
-	if last < p.Index {
+	switch {
+	case last < p.Index:
 		return fmt.Errorf("%w: it ends at %d, state.db is at %d", ErrLogBehind, last, p.Index)
-	}
-	if p.Index < first {
-		return nil // cut up to there
+	case first > p.Index+1:
+		return fmt.Errorf("%w: it begins at %d, state.db is at %d", ErrLogBehind, first, p.Index)
+	case p.Index < first || p.Index == 0:
+		return nil // cut up to there, or empty as the state is
 	}
 	var entry raft.Log
 	if err := l.GetLog(p.Index, &entry); err != nil {

@@ -171,6 +171,11 @@ func testLogCovers(t *testing.T, open LogOpener) {
 	l := open(t, t.TempDir())
 	StoreEntries(t, l, 1, 100, 1)
 	StoreEntries(t, l, 101, 200, 2)
+	for _, index := range []uint64{0, 1} {
+		if err := l.Covers(storage.Position{Index: index, Term: index}); err != nil {
+			t.Errorf("Covers(%d) of a log that is whole = %v, want nil", index, err)
+		}
+	}
 	if err := l.DeleteRange(1, 50); err != nil {
 		t.Fatal(err)
 	}
@@ -179,10 +184,11 @@ func testLogCovers(t *testing.T, open LogOpener) {
 		index, term uint64
 		behind      bool
 	}{
-		{"nothing was folded", 0, 0, false},
+		{"nothing was folded, and the beginning is gone", 0, 0, true},
 		{"in the middle", 150, 2, false},
 		{"at the end", 200, 2, false},
-		{"before what is kept", 20, 1, false},
+		{"just before what is kept", 50, 1, false},
+		{"so long before what is kept that some is missing", 20, 1, true},
 		{"after the end", 201, 2, true},
 		{"of another term", 150, 1, true},
 	} {

@@ -65,7 +65,7 @@ func (n *Node) noteBegun() error {
 // checkLog refuses a log that lacks what this node has had in it.
 func (n *Node) checkLog() error {
 	pos := n.states.now().Position()
-	if origin := n.states.now().Origin(); origin != 0 && origin == pos.Index {
+	if origin := n.states.now().Origin(); origin.Index != 0 && origin.Index == pos.Index {
 		return n.cutBehind(origin) // the state was received, and nothing has come since
 	}
 	if err := n.log.Covers(pos); err != nil {

@@ -30,18 +30,19 @@ type Disk interface {
 	SaveIdentity([]byte) error
 	OpenLog(storage.LogOptions) (LogStore, error)
 	OpenStore(storage.Options) (StateStore, error)
-	// Receive takes a state that another node streams, beside the one that is there. TakeOver puts what was received last in its place; the
-	// store must be closed, and is opened anew then. After a crash in the middle the old one is there or the new one, whole.
-	Receive() (Incoming, error)
-	TakeOver() error
+	// Receive begins to take a state that another node streams, beside the one in use. There is one at a time: the one before was closed.
+	Receive(storage.Options) (Incoming, error)
 	Close() error
 }
 
-// Incoming is a state on its way here: storage.Incoming has the meaning of each method.
+// Incoming is a state on its way here. It is written to until the stream has ended. Finish checks all of it, and opens it for reading where it is.
+// TakeOver, once that and the store in use are closed, puts it in the place of that one, which OpenStore finds from then on; after a crash in
+// the middle OpenStore finds the old one or the new one, whole. Close comes last, from the same goroutine, or breaks off what is being written, from
+// any; it clears away what nobody needs. Closing again does nothing. storage.Incoming is one.
 type Incoming interface {
-	io.Writer
-	Finish() (storage.Position, error)
-	Abort() error
+	io.WriteCloser
+	Finish() (StateStore, error)
+	TakeOver() error
 }
 
 // Outgoing is a state on its way to another node, to be read once and closed. Position and size belong to what is read.
@@ -77,10 +78,11 @@ type StateStore interface {
 	Sync(ctx context.Context) error
 	Verify(ctx context.Context, progress func(done, total uint64)) error
 	Stats() storage.StoreStats
-	// Snapshot begins to stream the durable state, at most bytesPerSecond of it.
-	Snapshot(bytesPerSecond int64) (Outgoing, error)
-	// Origin is the index at which a state began that was received, 0 for one that grew here: the log may begin behind it.
-	Origin() uint64
+	// Snapshot begins to stream the durable state, at most bytesPerSecond of it, until ctx ends. Once it is being read it keeps nobody waiting,
+	// not even Close; its Position and Size are of the moment of the call.
+	Snapshot(ctx context.Context, bytesPerSecond int64) (Outgoing, error)
+	// Origin is the position at which a state began that was received, zero for one that grew here: the log may begin behind it.
+	Origin() storage.Position
 	Run(ctx context.Context) error
 	Close() error
 }
@@ -94,8 +96,8 @@ var (
 type dirStore struct{ *storage.Store }
 
 // Snapshot implements StateStore.
-func (s dirStore) Snapshot(bytesPerSecond int64) (Outgoing, error) {
-	snapshot, err := s.OpenSnapshot(bytesPerSecond)
+func (s dirStore) Snapshot(ctx context.Context, bytesPerSecond int64) (Outgoing, error) {
+	snapshot, err := s.OpenSnapshot(ctx, bytesPerSecond)
 	if err != nil {
 		return Outgoing{}, err
 	}
@@ -170,16 +172,25 @@ func (d *DirDisk) OpenStore(o storage.Options) (StateStore, error) {
 }
 
 // Receive implements Disk.
-func (d *DirDisk) Receive() (Incoming, error) {
-	in, err := storage.Receive(filepath.Join(d.dir, stateDir))
+func (d *DirDisk) Receive(o storage.Options) (Incoming, error) {
+	in, err := storage.Receive(filepath.Join(d.dir, stateDir), o)
 	if err != nil {
 		return nil, err // as above
 	}
-	return in, nil
+	return dirIncoming{in}, nil
 }
 
-// TakeOver implements Disk.
-func (d *DirDisk) TakeOver() error { return storage.TakeOver(filepath.Join(d.dir, stateDir)) }
+// dirIncoming is a storage.Incoming whose store is a StateStore.
+type dirIncoming struct{ *storage.Incoming }
+
+// Finish implements Incoming.
+func (in dirIncoming) Finish() (StateStore, error) {
+	store, err := in.Incoming.Finish()
+	if err != nil {
+		return nil, err // as above
+	}
+	return dirStore{store}, nil
+}
 
 // Close implements Disk.
 func (d *DirDisk) Close() error { return d.lock.Release() }

@@ -36,7 +36,7 @@
 //	runReader
 //	takeForward,    for each node that submits to this one while it leads
 //	settleForward
-//	runRebirth      begins a new incarnation when the cluster has given the one before up
+//	runRebirth      begins a new incarnation when the one before has ended
 //	runMesh         keeps links to the other members: runLink for each, with a writer; take and a writer for each link of another
 //	runDelays       proposes what has gathered behind an entry that takes longer than BatchDelayMax
 //	runTicks        lets time pass in the fold when something is due; gives silent nodes up, compares the nodes; looks for proposals that take too
@@ -45,8 +45,8 @@
 //	runPositions    hands the changes of the state to the store, once a FlushInterval
 //	runAnnounce     sees to it that the members know where this node is; askStatus, one a seed, looks for the others
 //	awaitEnd        waits for the end of the context or for a failure
-//	flush           the flusher of package storage
-//	forward         hands calls of other nodes to Raft (safeTransport); nudgePeer one at a time a follower
+//	runFlusher      the flusher of package storage
+//	forward         hands calls of other nodes to Raft (safeTransport); nudgePeer one at a time a follower; install for each state that comes
 //	accept, shake   the port between nodes, and each connection of it: its handshake and then its handler, if the node listens
 //	Raft's own      its main loop, its fold goroutine (which runs fold.apply), one or two a follower
 package cluster

@@ -93,7 +93,7 @@ func (n *Node) runRebirth(ctx context.Context) error {
 			return err
 		}
 		incarnation := n.Incarnation()
-		n.logger.Warn("node was given up by the cluster, its sessions are closed and it begins anew", "incarnation", incarnation)
+		n.logger.Warn("incarnation has ended, its sessions are closed and another begins", "incarnation", incarnation)
 		n.fold.begin(incarnation)
 		n.proposer.begin(incarnation, n.firstFact())
 	}

@@ -77,6 +77,7 @@ type Node struct {
 	leads     atomic.Bool
 	forwards  forwards
 	mesh      *mesh
+	arrivals  *arrivals
 	snapshots *stateSnapshots
 	watcher   Watcher                // nil: nobody asks; set by Run
 	admitting sync.Mutex             // held by the one admission under way
@@ -104,7 +105,6 @@ func Open(cfg Config, logger *slog.Logger) (*Node, error) {
 		answers: make(chan outcome, 1), failed: make(chan struct{}), ended: make(chan struct{}),
 	}
 	n.mesh = newMesh(n)
-	n.snapshots = &stateSnapshots{states: &n.states}
 	if n.disk = cfg.Disk; n.disk == nil {
 		dir, err := OpenDir(cfg.DataDir)
 		if err != nil {
@@ -112,7 +112,8 @@ func Open(cfg Config, logger *slog.Logger) (*Node, error) {
 		}
 		n.disk = dir
 	}
-	n.snapshots.disk = n.disk
+	n.arrivals = &arrivals{disk: n.disk, options: n.storeOptions, has: n.has, term: n.raftTerm}
+	n.snapshots = newStateSnapshots(&n.states, n.arrivals)
 	if err := n.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open node: %w", err), n.Close())
 	}
@@ -221,6 +222,7 @@ func (n *Node) Run(ctx context.Context, p Performer) error {
 	err := n.takePart(ctx)
 
 	n.proposer.stop()
+	n.snapshots.close()
 	if c := n.consensus.Load(); c != nil {
 		err = errors.Join(err, c.stop())
 	}

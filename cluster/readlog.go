@@ -94,7 +94,7 @@ func (r *replay) run(ctx context.Context, log LogStore, last uint64, progress fu
 		return err
 	}
 	if first > 1 {
-		return fmt.Errorf("%w: it begins at %d", ErrLogCut, first)
+		return fmt.Errorf("%w: it begins at %d, and what an event did depends on all before it; a node that has the log whole can tell", ErrLogCut, first)
 	}
 	if last == 0 {
 		if last, err = log.LastIndex(); err != nil {

@@ -1,7 +1,7 @@
 package cluster
 
 // This file holds Raft's view of the store: its position looks like a snapshot, so that a start replays only what follows, and the store
-// itself is what is streamed to a follower that is too far behind for the log.
+// itself is what is streamed to a follower that is too far behind for the log. How one comes in is in arrivals.go.
 
 import (
 	"context"
@@ -23,24 +23,42 @@ const (
 	snapshotSyncTimeout = 30 * time.Second
 )
 
-// errNotReceived says that Raft asks for a snapshot to be restored that did not come.
-var errNotReceived = errors.New("no such snapshot was received")
+var (
+	// errNotReceived says that Raft asks for a snapshot to be restored, or writes one, that did not come through arrivals.
+	errNotReceived = errors.New("no such snapshot was received")
+	// errNotDurable says that the store is not as far as the log is to be cut.
+	errNotDurable = errors.New("state is not on disk up to there")
+)
 
-// stateSnapshots is a raft.SnapshotStore that keeps no files: List names the place that the store has reached, Open streams the store,
-// Create receives one beside it.
+// stateSnapshots is a raft.SnapshotStore that keeps no files: List names the place that the store has reached, Open streams the store. What
+// Raft installs was received before it heard of it, so Create has nothing to write.
 type stateSnapshots struct {
-	states *states
-	disk   Disk
+	states   *states
+	arrivals *arrivals
 
-	mu       sync.Mutex
-	received *raft.SnapshotMeta // waits to be taken over; guarded by mu
-	stats    SnapshotStats      // guarded by mu
+	mu      sync.Mutex // guards all below
+	pace    int64      // bytes a second
+	stop    context.CancelFunc
+	sending context.Context // of all that is being streamed
+	closed  bool
+	stats   SnapshotStats
 }
 
-// SnapshotStats count the states that were sent and received as a whole.
-type SnapshotStats struct{ Sent, SentBytes, Received, ReceivedBytes uint64 }
+// SnapshotStats count states that travelled. Bytes count as they pass, those of streams that were broken off among them.
+type SnapshotStats struct {
+	Sending, Receiving       int    // at present
+	Sent, Received           uint64 // whole ones; those received were also taken over
+	SentBytes, ReceivedBytes uint64
+	Broken                   uint64 // of both kinds: broken off, or wrong, or not needed any more when they had come
+}
 
 var _ raft.SnapshotStore = (*stateSnapshots)(nil)
+
+func newStateSnapshots(states *states, arrivals *arrivals) *stateSnapshots {
+	s := &stateSnapshots{states: states, arrivals: arrivals, pace: snapshotPace}
+	s.sending, s.stop = context.WithCancel(context.Background())
+	return s
+}
 
 func metaOf(pos storage.Position, size int64) *raft.SnapshotMeta {
 	return &raft.SnapshotMeta{
@@ -66,22 +84,85 @@ func (s *stateSnapshots) List() ([]*raft.SnapshotMeta, error) {
 }
 
 // Open streams the state as it is now, with the place that belongs to it, whatever place was listed; or tells of the one that was received.
+// Raft calls it for each follower that needs one, on a goroutine that serves this follower alone.
 func (s *stateSnapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
-	s.mu.Lock()
-	received := s.received
-	s.mu.Unlock()
-	if received != nil && received.ID == id {
-		return received, io.NopCloser(new(emptyReader)), nil
+	if a := s.arrivals.whole(); a != nil && snapshotID(a.position.Index, a.position.Term) == id {
+		return metaOf(a.position, 0), io.NopCloser(new(emptyReader)), nil
 	}
-	out, err := s.states.now().Snapshot(snapshotPace)
+	s.mu.Lock()
+	ctx, pace, closed := s.sending, s.pace, s.closed
+	s.mu.Unlock()
+	if closed {
+		return nil, nil, ErrStopped
+	}
+	out, err := s.states.now().Snapshot(ctx, pace)
 	if err != nil {
 		return nil, nil, err
 	}
+	s.count(func(st *SnapshotStats) { st.Sending++ })
+	return metaOf(out.Position, out.Size), &sending{Outgoing: out, snapshots: s}, nil
+}
+
+// breakOff ends all that is being streamed; what it was streamed from may be closed then.
+func (s *stateSnapshots) breakOff() {
 	s.mu.Lock()
-	s.stats.Sent++
-	s.stats.SentBytes += uint64(out.Size)
+	defer s.mu.Unlock()
+	s.stop()
+	if !s.closed {
+		s.sending, s.stop = context.WithCancel(context.Background())
+	}
+}
+
+// close breaks off and lets nothing more be streamed: a node that stops must not wait until a state has been sent.
+func (s *stateSnapshots) close() {
+	s.mu.Lock()
+	s.closed = true
 	s.mu.Unlock()
-	return metaOf(out.Position, out.Size), out.ReadCloser, nil
+	s.breakOff()
+}
+
+func (s *stateSnapshots) count(change func(*SnapshotStats)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.stats)
+}
+
+// figures are the SnapshotStats, those of what comes in among them.
+func (s *stateSnapshots) figures() SnapshotStats {
+	s.mu.Lock()
+	stats := s.stats
+	s.mu.Unlock()
+	s.arrivals.figures(&stats)
+	return stats
+}
+
+// sending is a state on its way to a follower.
+type sending struct {
+	Outgoing
+	snapshots *stateSnapshots
+	passed    int64
+	once      sync.Once
+}
+
+func (s *sending) Read(b []byte) (int, error) {
+	n, err := s.Outgoing.Read(b)
+	s.passed += int64(n)
+	s.snapshots.count(func(st *SnapshotStats) { st.SentBytes += uint64(n) })
+	return n, err
+}
+
+func (s *sending) Close() error {
+	s.once.Do(func() {
+		s.snapshots.count(func(st *SnapshotStats) {
+			st.Sending--
+			if s.passed == s.Size {
+				st.Sent++
+			} else {
+				st.Broken++
+			}
+		})
+	})
+	return s.Outgoing.Close()
 }
 
 // emptyReader stands for a state that is on this disk already.
@@ -89,87 +170,30 @@ type emptyReader struct{}
 
 func (*emptyReader) Read([]byte) (int, error) { return 0, io.EOF }
 
-// Create makes room for a state from elsewhere. Raft also asks for it when it wants to cut its own log: then nothing is written to it.
-func (s *stateSnapshots) Create(_ raft.SnapshotVersion, index, term uint64, members raft.Configuration, membersIndex uint64, _ raft.Transport) (raft.SnapshotSink, error) {
-	return &stateSink{snapshots: s, meta: raft.SnapshotMeta{
-		Version: raft.SnapshotVersionMax, ID: snapshotID(index, term), Index: index, Term: term, Configuration: members, ConfigurationIndex: membersIndex,
-	}}, nil
+// Create is asked for when a snapshot is to be installed, which is here already, and when Raft wants to cut its log: then the store itself is
+// the snapshot.
+func (s *stateSnapshots) Create(_ raft.SnapshotVersion, index, term uint64, _ raft.Configuration, _ uint64, _ raft.Transport) (raft.SnapshotSink, error) {
+	return stateSink{snapshotID(index, term)}, nil
 }
 
-// take gives the snapshot that Raft wants restored to the caller, once.
-func (s *stateSnapshots) take() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.received == nil {
-		return errNotReceived
-	}
-	s.received = nil
-	return nil
-}
+// stateSink takes nothing.
+type stateSink struct{ id string }
 
-func (s *stateSnapshots) figures() SnapshotStats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.stats
-}
+var _ raft.SnapshotSink = stateSink{}
 
-// stateSink receives a state. Raft writes on its main loop: heart-beats wait as long, which is why what sends it is paced and large ones are rare.
-type stateSink struct {
-	snapshots *stateSnapshots
-	meta      raft.SnapshotMeta
-	in        Incoming // nil before the first write
-}
+func (s stateSink) ID() string              { return s.id }
+func (stateSink) Write([]byte) (int, error) { return 0, errNotReceived }
+func (stateSink) Close() error              { return nil }
+func (stateSink) Cancel() error             { return nil }
 
-var _ raft.SnapshotSink = (*stateSink)(nil)
-
-func (s *stateSink) ID() string { return s.meta.ID }
-
-func (s *stateSink) Write(b []byte) (int, error) {
-	if s.in == nil {
-		in, err := s.snapshots.disk.Receive()
-		if err != nil {
-			return 0, err
-		}
-		s.in = in
-	}
-	n, err := s.in.Write(b)
-	s.meta.Size += int64(n)
-	return n, err
-}
-
-// Close returns once all of the state is checked and on disk, and is of the place that was announced.
-func (s *stateSink) Close() error {
-	if s.in == nil {
-		return nil
-	}
-	in := s.in
-	s.in = nil
-	pos, err := in.Finish()
-	if err != nil {
-		return err
-	}
-	if pos.Index != s.meta.Index || pos.Term != s.meta.Term {
-		return fmt.Errorf("snapshot is of index %d and term %d, announced were %d and %d", pos.Index, pos.Term, s.meta.Index, s.meta.Term)
-	}
-	s.snapshots.mu.Lock()
-	defer s.snapshots.mu.Unlock()
-	s.snapshots.received = &s.meta
-	s.snapshots.stats.Received++
-	s.snapshots.stats.ReceivedBytes += uint64(s.meta.Size)
-	return nil
-}
-
-func (s *stateSink) Cancel() error {
-	if s.in == nil {
-		return nil
-	}
-	in := s.in
-	s.in = nil
-	return in.Abort()
-}
+// persist is what Raft calls before it cuts its log, on the goroutine of the fold.
+func (n *Node) persist() raft.FSMSnapshot { return statePersisted{n, n.fold.index.Load()} }
 
 // statePersisted lets Raft cut its log: the store has to be as far as the log is cut, and needs nothing written for that.
-type statePersisted struct{ node *Node }
+type statePersisted struct {
+	node  *Node
+	index uint64
+}
 
 var _ raft.FSMSnapshot = statePersisted{}
 
@@ -179,6 +203,9 @@ func (p statePersisted) Persist(sink raft.SnapshotSink) error {
 	defer cancel()
 	if err := p.node.states.now().Sync(ctx); err != nil {
 		return errors.Join(err, sink.Cancel())
+	}
+	if got := p.node.states.now().Position().Index; got < p.index {
+		return errors.Join(fmt.Errorf("%w: it is at index %d, the log is to be cut at %d", errNotDurable, got, p.index), sink.Cancel())
 	}
 	return sink.Close()
 }

@@ -19,7 +19,7 @@ func (n *Node) startConsensus(ctx context.Context) (replicator, error) {
 	config.Logger = newRaftLogger(n.logger)
 	r, err := startRaft(raftParts{
 		config: config, log: begunLog{n.log, n}, snapshots: n.snapshots, transport: transport, apply: n.apply,
-		snapshot: func() raft.FSMSnapshot { return statePersisted{n} }, restore: n.restoreReceived,
+		snapshot: n.persist, restore: n.restoreReceived,
 	})
 	if err != nil {
 		return nil, errors.Join(err, transport.Close())
@@ -63,17 +63,6 @@ func (n *Node) transport() *safeTransport {
 		Stream: newRaftStreams(n.port), MaxPool: raftConnsMax, MaxRPCsInFlight: 1, Timeout: raftRPCTimeout, Logger: newRaftLogger(n.logger),
 	}))
 	safe.named = true
+	safe.receiveStates(n.arrivals.take)
 	return safe
-}
-
-// restoreReceived takes over what the snapshot store has received.
-func (n *Node) restoreReceived() error {
-	if err := n.snapshots.take(); err != nil {
-		return err
-	}
-	if err := n.takeOver(); err != nil {
-		n.fail(err) // there may be no store any more
-		return err
-	}
-	return nil
 }

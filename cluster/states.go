@@ -11,9 +11,12 @@ import (
 )
 
 // states is the store in use and its flusher. now may be called by any goroutine; a reader that still has the store before gets its errors.
+// The flusher is started and stopped by Run, and in between by the goroutine of the fold.
+//
+// Goroutines: runFlusher, from startFlusher to stopFlusher.
 type states struct {
 	held   atomic.Pointer[StateStore]
-	cancel context.CancelFunc // ends the flusher
+	cancel context.CancelFunc // ends the flusher; nil while there is none
 	ended  chan error         // its result
 }
 
@@ -42,58 +45,41 @@ func runFlusher(ctx context.Context, store StateStore, ended chan<- error, fail 
 	ended <- err
 }
 
-// stopFlusher lets it write what it has and waits for its end.
+// stopFlusher lets it write what it has and waits for its end. Where there is none it does nothing.
 func (s *states) stopFlusher() error {
+	if s.cancel == nil {
+		return nil
+	}
 	s.cancel()
+	s.cancel = nil
 	return <-s.ended
 }
 
-func (n *Node) openStore() (StateStore, error) {
-	return n.disk.OpenStore(storage.Options{
+func (n *Node) storeOptions() storage.Options {
+	return storage.Options{
 		FlushInterval: n.cfg.FlushInterval, PendingBytesMax: n.cfg.StorePendingMax, Fatal: n.fatal, Logger: n.logger, Fault: n.cfg.storeFault,
-	})
+	}
 }
 
-// cutBehind makes the log begin after a state that was received: what is in it from before does not lead there.
-func (n *Node) cutBehind(origin uint64) error {
+func (n *Node) openStore() (StateStore, error) { return n.disk.OpenStore(n.storeOptions()) }
+
+// cutBehind makes the log begin after a state that was received, and that nothing was written to since, unless it leads there: a crash came
+// before Raft had cut it, or it had the end of another leader.
+func (n *Node) cutBehind(origin storage.Position) error {
 	first, err := n.log.FirstIndex()
 	if err != nil {
 		return err
 	}
 	last, err := n.log.LastIndex()
-	if err != nil || last == 0 || last > origin {
-		return err // there is nothing, or the log goes on from there
+	if err != nil {
+		return err
 	}
+	if last == 0 || first == origin.Index+1 || n.inLog(origin.Index, origin.Term) {
+		return nil
+	}
+	if first > origin.Index+1 {
+		return fmt.Errorf("%w: it begins at %d, the state is at %d", storage.ErrLogBehind, first, origin.Index)
+	}
+	n.logger.Warn("log is cut, a state was taken over that it does not lead to", "first", first, "last", last, "index", origin.Index)
 	return n.log.DeleteRange(first, last)
-}
-
-// takeOver puts a state that was received in the place of this node's own, and ends the incarnation: what its sessions were given does not lead
-// there. Raft calls it on the goroutine of the fold, which waits for the disk this once: there is nothing to fold meanwhile.
-func (n *Node) takeOver() error {
-	f := n.fold
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err := n.states.stopFlusher(); err != nil {
-		return err
-	}
-	if err := n.states.now().Close(); err != nil {
-		return err
-	}
-	if err := n.disk.TakeOver(); err != nil {
-		return err
-	}
-	store, err := n.openStore()
-	if err != nil {
-		return err
-	}
-	state, err := restoreState(store)
-	if err != nil {
-		return fmt.Errorf("take state over: %w", err)
-	}
-	n.states.set(store)
-	n.states.startFlusher(n.fail)
-	f.replaceLocked(state, store)
-	n.logger.Warn("state taken over", "seq", f.applied.Load(), "index", f.index.Load())
-	f.evictLocked()
-	return nil
 }

@@ -23,7 +23,10 @@ type wireTransport interface {
 	raft.WithClose
 }
 
-// safeTransport wraps a Raft transport (T1 to T8 are tested, T1 to T6 each against the bare one):
+// intake takes the state that an InstallSnapshot brings before Raft hears of it: arrivals.take has its meaning.
+type intake func(request *raft.InstallSnapshotRequest, r io.Reader) (done func(), answer *raft.InstallSnapshotResponse, err error)
+
+// safeTransport wraps a Raft transport (T1 to T9 are tested, T1 to T6 each against the bare one):
 //
 //	T1 No heart-beat fast path: heart-beats go through Raft's main loop like all other calls, where they cannot change the term in the
 //	   middle of an append.
@@ -40,8 +43,10 @@ type wireTransport interface {
 //	   elect the leader who would take note of it.
 //	T8 A call reaches the member that is meant or nobody (named): the answer of another one that has come to its address would be counted as its
 //	   own, and with it entries as being on a majority that are not.
+//	T9 A state that is sent is received before Raft hears of it (install), so that Raft's main loop answers heart-beats and votes while it
+//	   comes; and not at all from a leader that was, nor where the log has what it would bring: Raft would go back to it.
 //
-// Goroutines: forward, from newSafeTransport to Close; nudgePeer, one at a time a peer, while it is behind.
+// Goroutines: forward, from newSafeTransport to Close; nudgePeer, one at a time a peer, while it is behind; install, for each state that comes.
 type safeTransport struct {
 	wireTransport
 	named bool // targets say which member is meant; set before use, for transports that can tell
@@ -51,6 +56,7 @@ type safeTransport struct {
 
 	mu      sync.Mutex // guards the fields below
 	closed  bool
+	intake  intake // nil: Raft receives states itself
 	applied uint64 // the leader's
 	peers   map[raft.ServerID]*peerProgress
 	heard   map[raft.ServerID]uint64 // how many AppendEntries each node has answered
@@ -97,10 +103,17 @@ func (t *safeTransport) forward() {
 		case <-t.done:
 			return
 		}
-		if request, ok := call.Command.(*raft.AppendEntriesRequest); ok {
+		switch request := call.Command.(type) {
+		case *raft.AppendEntriesRequest:
 			received := *request // in memory the sender still reads its own
 			capCommit(&received)
 			call.Command = &received
+		case *raft.InstallSnapshotRequest:
+			if take := t.takesStates(); take != nil {
+				t.tasks.Add(1)
+				go t.install(call, request, take)
+				continue
+			}
 		}
 		select {
 		case t.calls <- call:
@@ -108,6 +121,46 @@ func (t *safeTransport) forward() {
 			call.Respond(nil, errTransportClosed)
 			return
 		}
+	}
+}
+
+// receiveStates has states received by take (T9).
+func (t *safeTransport) receiveStates(take intake) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.intake = take
+}
+
+func (t *safeTransport) takesStates() intake {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.intake
+}
+
+// install receives a state, tells Raft of it when it is here, and answers what Raft says. Raft copies nothing then.
+func (t *safeTransport) install(call raft.RPC, request *raft.InstallSnapshotRequest, take intake) {
+	defer t.tasks.Done()
+	done, answer, err := take(request, call.Reader)
+	if done == nil {
+		_, _ = io.Copy(io.Discard, call.Reader) // the next call comes behind it; if it breaks off, none comes
+		call.Respond(answer, err)
+		return
+	}
+	defer done()
+	here := *request
+	here.Size = 0
+	answers := make(chan raft.RPCResponse, 1)
+	select {
+	case t.calls <- raft.RPC{Command: &here, Reader: new(emptyReader), RespChan: answers}:
+	case <-t.done:
+		call.Respond(answer, errTransportClosed)
+		return
+	}
+	select {
+	case a := <-answers:
+		call.Respond(a.Response, a.Error)
+	case <-t.done:
+		call.Respond(answer, errTransportClosed)
 	}
 }
 

@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -307,6 +308,81 @@ func TestTransportCampaignLeadsAtOnce(t *testing.T) {
 			t.Errorf("state = %v after %v, want leader at once", got, time.Since(start)-time.Second)
 		}
 	})
+}
+
+// While a state is received other calls pass; Raft hears of the state when it is here, and copies nothing.
+func TestTransportReceivesAStateBesideRaft(t *testing.T) {
+	_, sender := raft.NewInmemTransport("l")
+	_, receiver := raft.NewInmemTransport("f")
+	sender.Connect("f", receiver)
+	safe := newSafeTransport(receiver)
+	defer closeTransport(t, safe)
+	begun, here, over := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	safe.receiveStates(func(request *raft.InstallSnapshotRequest, r io.Reader) (func(), *raft.InstallSnapshotResponse, error) {
+		close(begun)
+		<-here
+		if b, err := io.ReadAll(r); string(b) != "state" || err != nil || request.LastLogIndex != 7 {
+			t.Errorf("state = %q, %v of %+v", b, err, request)
+		}
+		return func() { close(over) }, nil, nil
+	})
+	answered := make(chan error, 1)
+	go func() {
+		var response raft.InstallSnapshotResponse
+		err := sender.InstallSnapshot("f", "f", &raft.InstallSnapshotRequest{Term: 3, LastLogIndex: 7, Size: 5}, &response, strings.NewReader("state"))
+		if err == nil && !response.Success {
+			err = errors.New("no success")
+		}
+		answered <- err
+	}()
+	<-begun
+	took := make(chan string, 1)
+	done := make(chan struct{})
+	defer close(done)
+	go consumeOne(safe, took, done)
+	if err := sender.AppendEntries("f", "f", &raft.AppendEntriesRequest{Term: 3}, &raft.AppendEntriesResponse{}); err != nil {
+		t.Errorf("heart-beat while a state comes: %v", err)
+	}
+	<-took
+	close(here)
+	call := <-safe.Consumer()
+	request, ok := call.Command.(*raft.InstallSnapshotRequest)
+	if b, err := io.ReadAll(call.Reader); !ok || request.LastLogIndex != 7 || request.Size != 0 || len(b) != 0 || err != nil {
+		t.Errorf("raft was given %+v and %q, %v, want the request and nothing to copy", call.Command, b, err)
+	}
+	select {
+	case <-over:
+		t.Error("state was let go before raft had answered")
+	default:
+	}
+	call.Respond(&raft.InstallSnapshotResponse{Success: true}, nil)
+	if err := <-answered; err != nil {
+		t.Errorf("sender was answered %v, want what raft said", err)
+	}
+	<-over
+}
+
+// A state that is not needed is answered with success, one that is wrong with its fault; Raft hears of neither.
+func TestTransportAnswersForAStateThatRaftDoesNotSee(t *testing.T) {
+	for _, fault := range []error{nil, errOtherState} {
+		_, sender := raft.NewInmemTransport("l")
+		_, receiver := raft.NewInmemTransport("f")
+		sender.Connect("f", receiver)
+		safe := newSafeTransport(receiver)
+		safe.receiveStates(func(*raft.InstallSnapshotRequest, io.Reader) (func(), *raft.InstallSnapshotResponse, error) {
+			return nil, &raft.InstallSnapshotResponse{Success: fault == nil}, fault
+		})
+		state := strings.NewReader("state")
+		var response raft.InstallSnapshotResponse
+		err := sender.InstallSnapshot("f", "f", &raft.InstallSnapshotRequest{Term: 3, Size: 5}, &response, state)
+		if (err == nil) != (fault == nil) || response.Success != (fault == nil) {
+			t.Errorf("answer to a state with fault %v = %+v, %v", fault, response, err)
+		}
+		if state.Len() != 0 {
+			t.Errorf("%d bytes of the state were left where the next call begins", state.Len())
+		}
+		closeTransport(t, safe)
+	}
 }
 
 // wireRecorder is a transport whose peers accept everything.

@@ -32,9 +32,13 @@ type VerifyReport struct {
 	Seq   broker.Seq
 
 	Digest, DigestOnDisk uint64
-	Chain, ChainOnDisk   uint64
+	Chain, ChainOnDisk   uint64 // Chain is 0 where the log does not lead to the state on disk
 
-	Faults []string // at most verifyFaultsMax; empty when all agrees
+	// Base is where the state came from elsewhere: 0 if the log was folded from its first entry on; else Digest is that of the records on disk, which
+	// nothing was folded for, and Entries are those that the chain was carried on by.
+	Base     uint64
+	Unproved []string // what could not be checked, and why
+	Faults   []string // at most verifyFaultsMax; empty when all that was checked agrees
 }
 
 // Err returns nil when all agrees.
@@ -53,7 +57,7 @@ func (r *VerifyReport) fault(format string, args ...any) {
 
 // Verify folds the log of a node that does not run anew, up to where its state on disk goes, and compares the digest of the state, the
 // chain over the entries and every message; then it checks all checksums of the store. It takes the directory's lock. The error says that
-// the check could not be made; what did not agree is in the report.
+// the check could not be made; what did not agree is in the report. A log without its beginning cannot be folded: see verifyBehind.
 func Verify(ctx context.Context, dataDir string, progress func(done, total uint64)) (VerifyReport, error) {
 	disk, log, err := openOffline(dataDir)
 	if err != nil {
@@ -64,6 +68,9 @@ func Verify(ctx context.Context, dataDir string, progress func(done, total uint6
 		return VerifyReport{}, errors.Join(fmt.Errorf("verify: %w", err), log.Close(), disk.Close())
 	}
 	report, err := verify(ctx, log, store, progress)
+	if err == nil && report.Base > 0 {
+		err = report.addRecords(store) // which nobody changes
+	}
 	if err != nil {
 		err = fmt.Errorf("verify: %w", err)
 	}
@@ -73,40 +80,18 @@ func Verify(ctx context.Context, dataDir string, progress func(done, total uint6
 func verify(ctx context.Context, log LogStore, store StateStore, progress func(done, total uint64)) (VerifyReport, error) {
 	pos := store.Position()
 	report := VerifyReport{Index: pos.Index, Seq: broker.Seq(pos.Seq), DigestOnDisk: pos.Digest, ChainOnDisk: pos.Chain}
-	if err := log.Covers(pos); err != nil {
-		report.fault("%v", err)
-		return report, nil
+	first, err := log.FirstIndex()
+	if err != nil {
+		return report, err
 	}
-	if pos.Index > 0 {
-		compare := comparison{store: store, report: &report}
-		r := replay{
-			state: broker.New(broker.DefaultLimits()), chain: newChain(0), stored: compare.add,
-			visit: func(e LogEntry) error {
-				if e.Fact != nil {
-					report.Events++
-				}
-				return nil
-			},
-		}
-		if err := r.run(ctx, log, pos.Index, progress); errors.Is(err, errDiverged) {
-			report.fault("%v", err)
-			return report, nil
-		} else if err != nil {
-			return report, err
-		}
-		if err := compare.flush(); err != nil {
-			return report, err
-		}
-		report.Entries, report.Digest, report.Chain = r.entries, r.state.Digest(), r.chain.sum
-		if got := r.state.Next() - 1; got != report.Seq {
-			report.fault("log folds to seq %d, state on disk is at %d", got, report.Seq)
-		}
-		if report.Digest != pos.Digest {
-			report.fault("log folds to digest %016x, state on disk has %016x", report.Digest, pos.Digest)
-		}
-		if report.Chain != pos.Chain {
-			report.fault("log has chain %016x, state on disk was made from %016x", report.Chain, pos.Chain)
-		}
+	switch origin := store.Origin(); {
+	case origin.Index > 0 || first > 1:
+		err = report.verifyBehind(ctx, log, origin, pos, first, progress)
+	case pos.Index > 0:
+		err = report.verifyWhole(ctx, log, store, pos, progress)
+	}
+	if err != nil {
+		return report, err
 	}
 	if err := store.Verify(ctx, nil); err != nil {
 		if ctx.Err() != nil {
@@ -115,6 +100,44 @@ func verify(ctx context.Context, log LogStore, store StateStore, progress func(d
 		report.fault("%v", err)
 	}
 	return report, nil
+}
+
+// verifyWhole folds a log from its first entry on.
+func (r *VerifyReport) verifyWhole(ctx context.Context, log LogStore, store StateStore, pos storage.Position, progress func(done, total uint64)) error {
+	if err := log.Covers(pos); err != nil {
+		r.fault("%v", err)
+		return nil
+	}
+	compare := comparison{store: store, report: r}
+	fold := replay{
+		state: broker.New(broker.DefaultLimits()), chain: newChain(0), stored: compare.add,
+		visit: func(e LogEntry) error {
+			if e.Fact != nil {
+				r.Events++
+			}
+			return nil
+		},
+	}
+	if err := fold.run(ctx, log, pos.Index, progress); errors.Is(err, errDiverged) {
+		r.fault("%v", err)
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if err := compare.flush(); err != nil {
+		return err
+	}
+	r.Entries, r.Digest, r.Chain = fold.entries, fold.state.Digest(), fold.chain.sum
+	if got := fold.state.Next() - 1; got != r.Seq {
+		r.fault("log folds to seq %d, state on disk is at %d", got, r.Seq)
+	}
+	if r.Digest != pos.Digest {
+		r.fault("log folds to digest %016x, state on disk has %016x", r.Digest, pos.Digest)
+	}
+	if r.Chain != pos.Chain {
+		r.fault("log has chain %016x, state on disk was made from %016x", r.Chain, pos.Chain)
+	}
+	return nil
 }
 
 // comparison compares messages of the log with those of the store, some at a time.

@@ -8,17 +8,17 @@
 // transaction, at most every FlushInterval unless FlushBytes are waiting or Sync asks. Durability of what clients were
 // told is the log's business: what a crash takes from the Store, the log brings again.
 //
-// A Store can be streamed as of one transaction (Snapshot) and received beside the one in use (Receive), which it then takes the place of
-// (TakeOver).
+// A Store can be streamed as of one transaction (Snapshot) and received beside the one in use (Incoming), which it then takes the place of.
 //
 // What it refuses: to know what a record, a stream or a message means; to block or to fail the fold's goroutine (Full
 // tells it to slow down); to go on after a failed write (Fatal, then nothing is written or promised any more); to read
 // bytes whose checksum is wrong; to open what a later version wrote; retention, which is not here yet.
 //
 // Goroutines: Store.Run is the flusher, the only writer of state.db, and starts the sealer, which writes the files of
-// closed segments, and waits for it. raft-wal has one for the next file of the log. The watchdog has a timer while a
-// write is on its way. Readers run on their callers' goroutines and wait for nobody: they see an immutable view that
-// the flusher replaces, and a list of pending messages that only grows.
+// closed segments, and waits for it. Each Incoming has one that takes its stream apart. raft-wal has one for the next
+// file of the log. The watchdog has a timer while a write is on its way. Readers run on their callers' goroutines and
+// wait for nobody: they see an immutable view that the flusher replaces, and a list of pending messages that only
+// grows.
 //
 // Invariants:
 //
@@ -38,5 +38,8 @@
 //	I8  Memory is bounded by PendingBytes (which Full reports), 24 bytes a message of the unsealed segments (of which
 //	    there are at most closedSegmentsMax and those of one flush), the fences of segmentFilesMax open files and
 //	    about 100 bytes a sealed segment.
-//	I9  Nothing read from disk decides how much is allocated before it was held against the size of its file or record.
+//	I9  Nothing read from disk decides how much is allocated before it was held against the size of its file or record, and
+//	    nothing that a stream says before it was held against a cap or against what really came.
+//	I10 A store that is received is checked and synced whole before it takes the place of another; at any moment of that,
+//	    Open finds the old one or the new one. A Snapshot that is being read holds no transaction.
 package storage

@@ -20,8 +20,9 @@ var rewrite = flag.Bool("rewrite", false, "write golden files of formats that ha
 
 // The golden store holds the golden steps: two of its segments are sealed, one is open.
 const (
-	goldenStore = "testdata/formats/v1/store"
-	goldenSteps = "testdata/formats/v1/steps.json"
+	goldenStore    = "testdata/formats/v1/store"
+	goldenSteps    = "testdata/formats/v1/steps.json"
+	goldenSnapshot = "testdata/formats/v1/snapshot.bin" // of that store
 )
 
 func goldenOptions() storage.Options {
@@ -32,6 +33,7 @@ func goldenOptions() storage.Options {
 func TestFormats(t *testing.T) {
 	if *rewrite {
 		writeGolden(t)
+		writeGoldenSnapshot(t)
 	}
 	var steps []storagetest.Step
 	if err := json.Unmarshal(read(t, goldenSteps), &steps); err != nil {
@@ -47,6 +49,26 @@ func TestFormats(t *testing.T) {
 		}
 		if got := s.Stats(); got.SegmentsSealed < 2 || got.SegmentsUnsealed != 1 {
 			t.Errorf("stats = %+v, want two sealed segments and an open one", got)
+		}
+	})
+	t.Run("reads_a_snapshot_of_version_1", func(t *testing.T) {
+		dir := other(t)
+		in, err := receive(t, dir, read(t, goldenSnapshot))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := in.TakeOver(); err != nil {
+			t.Fatal(err)
+		}
+		s := openStore(t, dir, goldenOptions())
+		storagetest.Check(t, s, steps)
+		if got, want := s.Origin(), steps[len(steps)-1].Position; got.Index != want.Index || got.Digest != want.Digest {
+			t.Errorf("origin = %+v, want %+v", got, want)
+		}
+		for _, name := range segmentFiles(t, goldenStore) {
+			if !bytes.Equal(read(t, filepath.Join(dir, "segments", filepath.Base(name))), read(t, name)) {
+				t.Errorf("%s differs from the golden one", filepath.Base(name))
+			}
 		}
 	})
 	t.Run("writes_the_same_segments", func(t *testing.T) {
@@ -84,7 +106,7 @@ func writeStore(t *testing.T, dir string, steps []storagetest.Step) {
 func writeGolden(t *testing.T) {
 	t.Helper()
 	if _, err := os.Stat(goldenStore); err == nil {
-		t.Fatalf("%s exists: a new format has a new folder", goldenStore)
+		return // a new format has a new folder
 	}
 	steps := storagetest.Script{Seed: 1, MessagesMax: 12, BytesMax: 120}.Steps(10)
 	dir := t.TempDir()
@@ -96,6 +118,20 @@ func writeGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(goldenSteps, append(b, '\n'), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writeGoldenSnapshot likewise.
+func writeGoldenSnapshot(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat(goldenSnapshot); err == nil {
+		return
+	}
+	dir := t.TempDir()
+	copyDir(t, goldenStore, dir)
+	b, _ := stream(t, openStore(t, dir, goldenOptions()))
+	if err := os.WriteFile(goldenSnapshot, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

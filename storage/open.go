@@ -29,11 +29,14 @@ func Open(dir string, o Options) (s *Store, err error) {
 	}
 	s.scratches.New = func() any { return new(scratch) }
 	s.files = newFileCache(s.segments)
-	if err := settle(dir); err != nil {
+	if err := settle(dir, s.faults); err != nil {
 		return nil, fmt.Errorf("settle snapshot beside %s: %w", dir, err)
 	}
 	if err := os.MkdirAll(s.segments, dirMode); err != nil {
 		return nil, fmt.Errorf("create store: %w", err)
+	}
+	if s.origin, err = readOrigin(dir); err != nil {
+		return nil, fmt.Errorf("open store in %s: %w", dir, err)
 	}
 	if s.db, err = openState(filepath.Join(dir, stateName)); err != nil {
 		return nil, fmt.Errorf("open %s: %w", filepath.Join(dir, stateName), err)

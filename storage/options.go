@@ -62,6 +62,9 @@ const (
 	OpRenameSegment Op = "rename-segment"
 	OpSyncDir       Op = "sync-dir"
 	OpRemoveSegment Op = "remove-segment" // a left-over that open clears away
+	OpPutAside      Op = "put-aside"      // rename of a store that is replaced
+	OpTakeOver      Op = "take-over"      // rename of the one that takes its place
+	OpSettle        Op = "settle"         // one step of open that ends a takeover which a crash cut short
 )
 
 // DefaultOptions returns what zero fields stand for.

@@ -45,6 +45,7 @@ type Store struct {
 	scratches sync.Pool // of *scratch
 	view      atomic.Pointer[view]
 	position  atomic.Pointer[Position]
+	origin    Position
 
 	appender      appender // of the fold's goroutine
 	uncommitted   int64    // of the fold's goroutine: bytes appended since the last Commit

@@ -39,7 +39,9 @@ type VerifyAnswer struct {
 	ChainOnDisk  string   `json:"chainOnDisk"`
 	Entries      uint64   `json:"entries"`
 	Events       uint64   `json:"events"`
-	Messages     uint64   `json:"messages"` // compared byte by byte
+	Messages     uint64   `json:"messages"`           // compared byte by byte
+	Base         uint64   `json:"base,omitempty"`     // entry behind which the state came from elsewhere; then nothing is folded
+	Unproved     []string `json:"unproved,omitempty"` // what could not be checked, and why
 	Faults       []string `json:"faults"`
 }
 
@@ -48,7 +50,7 @@ func NewVerifyAnswer(r cluster.VerifyReport) VerifyAnswer {
 	return VerifyAnswer{
 		OK: len(r.Faults) == 0, AppliedSeq: uint64(r.Seq), AppliedIndex: r.Index,
 		Digest: hex(r.Digest), DigestOnDisk: hex(r.DigestOnDisk), Chain: hex(r.Chain), ChainOnDisk: hex(r.ChainOnDisk),
-		Entries: r.Entries, Events: r.Events, Messages: r.Messages, Faults: append([]string{}, r.Faults...),
+		Entries: r.Entries, Events: r.Events, Messages: r.Messages, Base: r.Base, Unproved: r.Unproved, Faults: append([]string{}, r.Faults...),
 	}
 }
 

@@ -35,14 +35,13 @@ type Disk struct {
 	stable   map[string][]byte
 	arriving []raft.Log // of an append under way
 	state    image
-	received *image // a whole one that was streamed, not yet taken over
-	life     *life  // the handle that may write
+	life     *life // the handle that may write
 }
 
 // image is the state as it is on disk.
 type image struct {
 	position storage.Position
-	origin   uint64
+	origin   storage.Position
 	records  map[string][]byte
 	messages []message
 }
@@ -157,10 +156,7 @@ func (l *life) OpenLog(storage.LogOptions) (cluster.LogStore, error) {
 func (l *life) OpenStore(o storage.Options) (cluster.StateStore, error) {
 	l.disk.mu.Lock()
 	defer l.disk.mu.Unlock()
-	return &stateStore{
-		life: l, position: l.disk.state.position, origin: l.disk.state.origin, records: maps.Clone(l.disk.state.records),
-		messages: slices.Clone(l.disk.state.messages), durable: len(l.disk.state.messages),
-	}, nil
+	return l.store(l.disk.state), nil
 }
 
 // Close implements cluster.Disk.
@@ -269,6 +265,9 @@ func (s *logStore) Covers(p storage.Position) error {
 	if last, _ := s.LastIndex(); last < p.Index {
 		return fmt.Errorf("%w: it ends at %d, the state is at %d", storage.ErrLogBehind, last, p.Index)
 	}
+	if first, _ := s.FirstIndex(); first > p.Index+1 {
+		return fmt.Errorf("%w: it begins at %d, the state is at %d", storage.ErrLogBehind, first, p.Index)
+	}
 	var entry raft.Log
 	if p.Index > 0 && s.GetLog(p.Index, &entry) == nil && entry.Term != p.Term {
 		return fmt.Errorf("%w: entry %d has term %d, the state folded term %d", storage.ErrLogBehind, p.Index, entry.Term, p.Term)
@@ -285,7 +284,7 @@ type stateStore struct {
 
 	mu       sync.Mutex // guards all below
 	position storage.Position
-	origin   uint64
+	origin   storage.Position
 	records  map[string][]byte // durable
 	messages []message         // all, in order
 	durable  int               // how many of them

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"context"
 	"encoding/gob"
 	"io"
 	"maps"
@@ -28,6 +29,14 @@ type streamedMessage struct {
 	Data   []byte
 }
 
+// store is a stateStore that begins with an image.
+func (l *life) store(im image) *stateStore {
+	return &stateStore{
+		life: l, position: im.position, origin: im.origin, records: maps.Clone(im.records),
+		messages: slices.Clone(im.messages), durable: len(im.messages),
+	}
+}
+
 func (s *stateStore) imageLocked() image {
 	return image{
 		position: s.position, origin: s.origin, records: maps.Clone(s.records), messages: slices.Clone(s.messages[:s.durable]),
@@ -35,7 +44,7 @@ func (s *stateStore) imageLocked() image {
 }
 
 // Snapshot implements cluster.StateStore. The network has a pace of its own.
-func (s *stateStore) Snapshot(int64) (cluster.Outgoing, error) {
+func (s *stateStore) Snapshot(context.Context, int64) (cluster.Outgoing, error) {
 	s.mu.Lock()
 	im := s.imageLocked()
 	s.mu.Unlock()
@@ -51,46 +60,42 @@ func (s *stateStore) Snapshot(int64) (cluster.Outgoing, error) {
 }
 
 // Origin implements cluster.StateStore.
-func (s *stateStore) Origin() uint64 { return s.origin }
+func (s *stateStore) Origin() storage.Position { return s.origin }
 
-// incoming is a state on its way to a life.
+// incoming is a state on its way to a life. A crash forgets it.
 type incoming struct {
 	life *life
 	text bytes.Buffer
+	all  image
 }
 
 // Receive implements cluster.Disk.
-func (l *life) Receive() (cluster.Incoming, error) { return &incoming{life: l}, nil }
+func (l *life) Receive(storage.Options) (cluster.Incoming, error) { return &incoming{life: l}, nil }
 
 func (in *incoming) Write(b []byte) (int, error) { return in.text.Write(b) }
 
 // Finish has it on disk, beside the one that is there.
-func (in *incoming) Finish() (storage.Position, error) {
+func (in *incoming) Finish() (cluster.StateStore, error) {
 	var s streamed
 	if err := gob.NewDecoder(&in.text).Decode(&s); err != nil {
-		return storage.Position{}, err
+		return nil, err
 	}
-	im := image{position: s.Position, origin: s.Position.Index, records: s.Records}
-	if im.records == nil {
-		im.records = make(map[string][]byte)
+	in.all = image{position: s.Position, origin: s.Position, records: s.Records}
+	if in.all.records == nil {
+		in.all.records = make(map[string][]byte)
 	}
 	for _, m := range s.Messages {
-		im.messages = append(im.messages, message{m.Stream, m.Seq, m.At, m.Data})
+		in.all.messages = append(in.all.messages, message{m.Stream, m.Seq, m.At, m.Data})
 	}
 	time.Sleep(in.life.disk.delay())
-	in.life.own(func(d *Disk) { d.received = &im })
-	return s.Position, nil
+	return in.life.store(in.all), nil
 }
 
-func (in *incoming) Abort() error { return nil }
-
-// TakeOver implements cluster.Disk.
-func (l *life) TakeOver() error {
-	time.Sleep(l.disk.delay())
-	l.own(func(d *Disk) {
-		if d.received != nil {
-			d.state, d.received = *d.received, nil
-		}
-	})
+// TakeOver implements cluster.Incoming: a crash before it leaves the state that was there, one after it the one that came.
+func (in *incoming) TakeOver() error {
+	time.Sleep(in.life.disk.delay())
+	in.life.own(func(d *Disk) { d.state = in.all })
 	return nil
 }
+
+func (in *incoming) Close() error { return nil }

@@ -111,11 +111,17 @@ func (c *LogVerifyCmd) print(w io.Writer, r admin.VerifyAnswer) error {
 	row("chain", "%s%s", r.Chain, differs(r.Chain, r.ChainOnDisk))
 	row("entries", "%d with %d events", r.Entries, r.Events)
 	row("messages", "%d compared", r.Messages)
+	for _, u := range r.Unproved {
+		row("not proved", "%s", u)
+	}
 	for _, f := range r.Faults {
 		row("fault", "%s", f)
 	}
-	if r.OK {
+	switch {
+	case r.OK && r.Base == 0:
 		row("verified", "the log folds to what is on disk")
+	case r.OK:
+		row("checked", "what can be, behind entry %d: see what is not proved", r.Base)
 	}
 	return t.Flush()
 }

@@ -76,10 +76,12 @@ func TestStore(t *testing.T, open Opener) {
 // TestFiles tests a store whose operations can fail and whose segments become files.
 func TestFiles(t *testing.T, open Opener) {
 	run(t, open, map[string]func(*testing.T, Opener){
-		"seals_segments_and_reads_on":                    testSeals,
-		"holds_a_prefix_after_a_fault_of_any_operation":  testFaults,
-		"holds_a_prefix_after_a_fault_while_it_repairs":  testFaultsAtOpen,
-		"calls_fatal_once_and_promises_nothing_any_more": testFatal,
+		"seals_segments_and_reads_on":                     testSeals,
+		"holds_a_prefix_after_a_fault_of_any_operation":   testFaults,
+		"holds_a_prefix_after_a_fault_while_it_repairs":   testFaultsAtOpen,
+		"calls_fatal_once_and_promises_nothing_any_more":  testFatal,
+		"is_the_old_or_the_new_after_a_fault_of_takeover": testTakeOver,
+		"ends_a_takeover_that_a_crash_cut_short":          testSettleFaults,
 	})
 }
 

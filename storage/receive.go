@@ -35,7 +35,8 @@ type Incoming struct {
 	segments uint32   // likewise
 	err      error    // likewise
 
-	closeOnce sync.Once
+	mu     sync.Mutex // held by TakeOver and Close: what one of them is renaming the other must not clear away
+	closed bool       // guarded by mu
 }
 
 // Receive begins to take a stream for the store in dir. What an earlier one left is removed.
@@ -74,15 +75,18 @@ func (in *Incoming) Finish() (*Store, error) {
 	return s, nil
 }
 
-// Close breaks a stream off, and clears away what nobody needs: what was received and not taken over, or else what it has replaced.
+// Close breaks a stream off, and clears away what nobody needs: what was received and not taken over, or else what it has replaced. A takeover
+// under way is waited for, and one that failed half-way is undone.
 func (in *Incoming) Close() error {
-	var err error
-	in.closeOnce.Do(func() {
-		_ = in.pipe.CloseWithError(errBrokenOff) // never fails
-		<-in.ended
-		err = errors.Join(os.RemoveAll(in.into), os.RemoveAll(in.dir+replacedSuffix))
-	})
-	if err != nil {
+	_ = in.pipe.CloseWithError(errBrokenOff) // never fails
+	<-in.ended
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.closed {
+		return nil
+	}
+	in.closed = true
+	if err := settle(in.dir, in.options.Fault); err != nil {
 		return fmt.Errorf("clear away after a snapshot: %w", err)
 	}
 	return nil

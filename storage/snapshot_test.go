@@ -325,6 +325,36 @@ func testSnapshotOfAnEmptyStore(t *testing.T) {
 	}
 }
 
+func TestStoreReceivedIsNotTakenOverAfterClose(t *testing.T) {
+	from := openStore(t, t.TempDir(), small())
+	stop := run(t, from)
+	crashScript().Write(from, 1)
+	mustSync(t, from)
+	stop()
+	snapshot, err := from.OpenSnapshot(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := io.ReadAll(snapshot)
+	if err := errors.Join(err, snapshot.Close()); err != nil {
+		t.Fatal(err)
+	}
+	to := other(t)
+	in, err := receive(t, to, stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.TakeOver(); err == nil {
+		t.Error("TakeOver after Close = nil, want an error")
+	}
+	if got := openStore(t, to, small()).Origin(); got.Index != 0 {
+		t.Errorf("store begins at index %d, want the one that was there", got.Index)
+	}
+}
+
 // TestSnapshotWhileWriting: each stream taken beside the flusher and the sealer is one step of the script, whole.
 func TestSnapshotWhileWriting(t *testing.T) {
 	s := openStore(t, t.TempDir(), small())

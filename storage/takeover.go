@@ -17,8 +17,13 @@ const (
 )
 
 // TakeOver puts what was received in the place of the store in use, which must be closed; after that it is opened as ever. After a crash in
-// the middle, and after an error, the next Open finds the old one or the new one, whole.
+// the middle, and after an error, the next Open finds the old one or the new one, whole. After Close there is nothing to take over.
 func (in *Incoming) TakeOver() error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.closed {
+		return fmt.Errorf("take snapshot over: %w", errBrokenOff)
+	}
 	f, parent := faults(in.options.Fault), filepath.Dir(in.dir)
 	for _, step := range []func() error{
 		func() error { return os.RemoveAll(in.dir + replacedSuffix) },

@@ -43,7 +43,7 @@ func testTakeOver(t *testing.T, open Opener) {
 		}
 	}()
 	var f Faults
-	replaceOnce(t, open, from, &f)
+	replaceOnce(t, open, from, &f, false)
 	total, ops := f.Seen(), f.Ops()
 	for _, op := range []storage.Op{
 		storage.OpCreateSegment, storage.OpWriteSegment, storage.OpSyncSegment, storage.OpRenameSegment, storage.OpSyncDir, storage.OpPutAside, storage.OpTakeOver,
@@ -58,12 +58,14 @@ func testTakeOver(t *testing.T, open Opener) {
 	}
 	taken := 0
 	for n := 1; n <= total; n += stride {
-		f.FailNth(n, "")
-		if replaceOnce(t, open, from, &f) {
-			taken++
-		}
-		if t.Failed() {
-			t.Fatalf("after a fault of operation %d of %d", n, total)
+		for _, clears := range []bool{false, true} {
+			f.FailNth(n, "")
+			if replaceOnce(t, open, from, &f, clears) && !clears {
+				taken++
+			}
+			if t.Failed() {
+				t.Fatalf("after a fault of operation %d of %d, clearing away: %t", n, total, clears)
+			}
 		}
 	}
 	if stride == 1 && (taken == 0 || taken == total) {
@@ -71,9 +73,9 @@ func testTakeOver(t *testing.T, open Opener) {
 	}
 }
 
-// replaceOnce replaces a store until it is done or a fault ends it, leaves everything as a crash there would, and opens what is there. taken
-// says that it is the new one.
-func replaceOnce(t *testing.T, open Opener, from *storage.Store, f *Faults) (taken bool) {
+// replaceOnce replaces a store until it is done or a fault ends it, leaves everything as a crash there would or clears away as a node that lives
+// does, and opens what is there. taken says that it is the new one.
+func replaceOnce(t *testing.T, open Opener, from *storage.Store, f *Faults, clears bool) (taken bool) {
 	t.Helper()
 	inDir(t, func(parent string) {
 		dir := filepath.Join(parent, "state")
@@ -85,7 +87,7 @@ func replaceOnce(t *testing.T, open Opener, from *storage.Store, f *Faults) (tak
 		})
 		o := small()
 		o.Fault = f.Hook
-		if err := replace(t, from, dir, o); err != nil && !errors.Is(err, ErrInjected) {
+		if err := replace(t, from, dir, o, clears); err != nil && !errors.Is(err, ErrInjected) {
 			t.Errorf("replace = %v, want the injected fault", err)
 		}
 		o.Fault = nil
@@ -110,8 +112,8 @@ func replaceOnce(t *testing.T, open Opener, from *storage.Store, f *Faults) (tak
 	return taken
 }
 
-// replace does all that a node does, but the clearing away: a crash could come before that.
-func replace(t *testing.T, from *storage.Store, dir string, o storage.Options) error {
+// replace does all that a node does; the clearing away only when it is asked to: a crash could come before that.
+func replace(t *testing.T, from *storage.Store, dir string, o storage.Options, clears bool) (err error) {
 	t.Helper()
 	snapshot, err := from.OpenSnapshot(t.Context(), 0)
 	if err != nil {
@@ -125,6 +127,9 @@ func replace(t *testing.T, from *storage.Store, dir string, o storage.Options) e
 	in, err := storage.Receive(dir, o)
 	if err != nil {
 		return err
+	}
+	if clears {
+		defer func() { err = errors.Join(err, in.Close()) }()
 	}
 	if _, err := io.Copy(in, snapshot); err != nil {
 		_, finishing := in.Finish() // ends the reading side

@@ -64,15 +64,12 @@ func (n *Node) noteBegun() error {
 
 // checkLog refuses a log that lacks what this node has had in it.
 func (n *Node) checkLog() error {
-	pos := n.states.now().Position()
-	if origin := n.states.now().Origin(); origin.Index != 0 && origin.Index == pos.Index {
-		return n.cutBehind(origin) // the state was received, and nothing has come since
-	}
-	if err := n.log.Covers(pos); err != nil {
-		return err
-	}
-	if !n.self.now().Founded {
-		return nil
+	pos, origin := n.states.now().Position(), n.states.now().Origin()
+	received := origin.Index != 0 && origin.Index == pos.Index // and nothing has come since
+	if !received {
+		if err := n.log.Covers(pos); err != nil {
+			return err
+		}
 	}
 	last, err := n.log.LastIndex()
 	if err != nil {
@@ -82,8 +79,11 @@ func (n *Node) checkLog() error {
 	if err != nil {
 		return err
 	}
-	if last == 0 && term == 0 {
+	if n.self.now().Founded && last == 0 && term == 0 {
 		return fmt.Errorf("%w: %s", ErrLogLost, n.cfg.DataDir)
+	}
+	if received {
+		return n.cutBehind(origin)
 	}
 	return nil
 }

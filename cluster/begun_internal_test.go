@@ -120,6 +120,24 @@ func TestLogOfAFounderMayNotBeMissing(t *testing.T) {
 	})
 }
 
+// A founder whose state was received as a whole has an empty log for a while: it must not write the first entry again.
+func TestFounderDoesNotBeginTwice(t *testing.T) {
+	n := openListening(t, seedConfigs(t, 3, 3)[0])
+	err := n.self.change(func(id *identity) error {
+		id.Pledge, id.Founded = &pledge{Candidate: id.Node, Founders: foundersOf(n)}, true
+		return id.mintCluster(n.start)
+	})
+	if err := errors.Join(err, n.log.SetUint64([]byte(raftTermKey), 3)); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if last, err := n.log.LastIndex(); last != 0 || err != nil {
+		t.Errorf("last index = %d, %v, want no first entry beside the state that was received", last, err)
+	}
+}
+
 // A node that has begun to look for its cluster does not found one of its own when it is given no seeds any more: its old one may name it.
 func TestNodeThatLooksForOthersDoesNotBeginAlone(t *testing.T) {
 	for _, c := range []struct {

@@ -51,8 +51,10 @@ func (n *Node) begin(ctx context.Context) error {
 		return fmt.Errorf("found cluster: %w", err)
 	}
 	switch {
-	case last > 0 || n.states.now().Origin().Index > 0: // a state that was received may have the log before it
+	case last > 0:
 		return n.noteBegun()
+	case id.Founded:
+		return nil // it has voted, or its state was received and the log before it cut
 	case id.Cluster != "" && id.Pledge != nil && id.Pledge.Candidate == id.Node:
 		return n.foundAs(id.Pledge.Founders) // a crash came between the cluster's name and its first entry
 	case len(n.cfg.Seeds) > 0 && id.Cluster != "":

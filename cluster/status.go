@@ -129,7 +129,7 @@ func (n *Node) LogStats() storage.LogStats { return n.log.Stats() }
 // StoreStats returns the figures of the state's store.
 func (n *Node) StoreStats() storage.StoreStats { return n.states.now().Stats() }
 
-// SnapshotStats returns how many states were sent and received as a whole.
+// SnapshotStats returns the figures of states that travel between nodes.
 func (n *Node) SnapshotStats() SnapshotStats { return n.snapshots.figures() }
 
 // waits says what keeps the node out of its cluster, "" when nothing does.

@@ -36,6 +36,10 @@ var (
 	descMeshSent    = desc("stampede_mesh_messages_sent_total", "Unlogged messages given to the links to other nodes.")
 	descMeshGot     = desc("stampede_mesh_messages_received_total", "Unlogged messages that came from other nodes.")
 	descMeshDropped = desc("stampede_mesh_messages_dropped_total", "Unlogged messages dropped because the link to another node was full.")
+	descStates      = desc("stampede_snapshots_in_progress", "States that travel between this node and others.", "direction")
+	descStatesDone  = desc("stampede_snapshots_total", "States that were sent, or received and taken over, as a whole.", "direction")
+	descStatesB     = desc("stampede_snapshot_bytes_total", "Bytes of states sent and received, those of broken ones among them.", "direction")
+	descBroken      = desc("stampede_snapshots_broken_total", "States that were broken off, wrong, or not needed any more when they had come.")
 	descAppend      = desc("stampede_log_append_seconds", "Time of appends to the log, fsync included.")
 	descLogBytes    = desc("stampede_log_appended_bytes_total", "Bytes of entries appended to the log.")
 	descReady       = desc("stampede_ready", "1 when the node is ready for traffic.")
@@ -60,63 +64,71 @@ func newMetrics(a *Admin) http.Handler {
 // Describe implements prometheus.Collector.
 func (c collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
 
+// sink is where they go.
+type sink chan<- prometheus.Metric
+
+func (s sink) gauge(d *prometheus.Desc, v float64, labels ...string) {
+	s <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+func (s sink) counter(d *prometheus.Desc, v uint64, labels ...string) {
+	s <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+}
+
 // Collect implements prometheus.Collector.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
-	counter := func(d *prometheus.Desc, v uint64) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))
-	}
+	to := sink(ch)
 	conns, node := c.admin.server.Stats(), c.admin.node.Status()
 
-	gauge(descActive, float64(conns.ConnectionsActive.Load()))
-	counter(descErrors, uint64(conns.ErrorsSent.Load()+conns.HeartbeatTimeouts.Load()))
+	to.gauge(descActive, float64(conns.ConnectionsActive.Load()))
+	to.counter(descErrors, uint64(conns.ErrorsSent.Load()+conns.HeartbeatTimeouts.Load()))
 
-	counter(descConnections, uint64(conns.ConnectionsTotal.Load()))
-	counter(descHeartBeats, uint64(conns.HeartbeatTimeouts.Load()))
-	gauge(descApplied, float64(node.AppliedIndex))
-	gauge(descLag, float64(node.Lag))
-	gauge(descTerm, float64(node.Term))
-	gauge(descLeader, truth(node.Leader != "" && node.Leader == node.Node.String()))
-	gauge(descSeq, float64(node.AppliedSeq))
-	c.collectCluster(ch, node)
+	to.counter(descConnections, uint64(conns.ConnectionsTotal.Load()))
+	to.counter(descHeartBeats, uint64(conns.HeartbeatTimeouts.Load()))
+	to.gauge(descApplied, float64(node.AppliedIndex))
+	to.gauge(descLag, float64(node.Lag))
+	to.gauge(descTerm, float64(node.Term))
+	to.gauge(descLeader, truth(node.Leader != "" && node.Leader == node.Node.String()))
+	to.gauge(descSeq, float64(node.AppliedSeq))
+	c.collectCluster(to, node)
 	ready, _ := c.admin.readiness()
-	gauge(descReady, truth(ready))
-	gauge(descBuild, 1, c.admin.config.Version)
+	to.gauge(descReady, truth(ready))
+	to.gauge(descBuild, 1, c.admin.config.Version)
 }
 
 // collectCluster reads what goes on between the nodes, and below them.
-func (c collector) collectCluster(ch chan<- prometheus.Metric, node cluster.Status) {
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
-	counter := func(d *prometheus.Desc, v uint64) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))
-	}
+func (c collector) collectCluster(to sink, node cluster.Status) {
 	voters := 0
 	for _, m := range node.Members {
 		if m.Voter {
 			voters++
 		}
 	}
-	gauge(descMembers, float64(voters), "true")
-	gauge(descMembers, float64(len(node.Members)-voters), "false")
-	gauge(descOrphaned, node.Orphaned.Seconds())
-	gauge(descInFlight, float64(node.EntriesInFlight))
-	gauge(descWaiting, float64(node.CommandsWaiting))
-	gauge(descStreams, float64(node.ForwardStreams))
-	counter(descForwarded, node.ForwardedEntries)
-	counter(descForwardedB, node.ForwardBytes)
+	to.gauge(descMembers, float64(voters), "true")
+	to.gauge(descMembers, float64(len(node.Members)-voters), "false")
+	to.gauge(descOrphaned, node.Orphaned.Seconds())
+	to.gauge(descInFlight, float64(node.EntriesInFlight))
+	to.gauge(descWaiting, float64(node.CommandsWaiting))
+	to.gauge(descStreams, float64(node.ForwardStreams))
+	to.counter(descForwarded, node.ForwardedEntries)
+	to.counter(descForwardedB, node.ForwardBytes)
 	mesh := c.admin.node.MeshStats()
-	gauge(descLinks, float64(mesh.Links))
-	gauge(descQueued, float64(mesh.QueuedBytes))
-	counter(descMeshSent, mesh.Sent)
-	counter(descMeshGot, mesh.Received)
-	counter(descMeshDropped, mesh.Dropped)
+	to.gauge(descLinks, float64(mesh.Links))
+	to.gauge(descQueued, float64(mesh.QueuedBytes))
+	to.counter(descMeshSent, mesh.Sent)
+	to.counter(descMeshGot, mesh.Received)
+	to.counter(descMeshDropped, mesh.Dropped)
+	states := c.admin.node.SnapshotStats()
+	to.gauge(descStates, float64(states.Sending), "sent")
+	to.gauge(descStates, float64(states.Receiving), "received")
+	to.counter(descStatesDone, states.Sent, "sent")
+	to.counter(descStatesDone, states.Received, "received")
+	to.counter(descStatesB, states.SentBytes, "sent")
+	to.counter(descStatesB, states.ReceivedBytes, "received")
+	to.counter(descBroken, states.Broken)
 	log := c.admin.node.LogStats()
-	ch <- prometheus.MustNewConstSummary(descAppend, log.AppendSeconds.Count, log.AppendSeconds.SumSeconds, nil)
-	counter(descLogBytes, log.Bytes)
+	to <- prometheus.MustNewConstSummary(descAppend, log.AppendSeconds.Count, log.AppendSeconds.SumSeconds, nil)
+	to.counter(descLogBytes, log.Bytes)
 }
 
 func truth(b bool) float64 {

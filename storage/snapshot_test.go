@@ -118,6 +118,7 @@ func TestSnapshot(t *testing.T) {
 	t.Run("replaces_a_store", testSnapshotReplacesAStore)
 	t.Run("can_be_read_before_it_takes_the_place", testSnapshotCanBeReadBefore)
 	t.Run("is_dropped_when_it_is_not_taken_over", testSnapshotIsDropped)
+	t.Run("is_not_taken_over_after_close", testSnapshotIsNotTakenOverAfterClose)
 	t.Run("may_be_broken_off", testSnapshotMayBeBrokenOff)
 	t.Run("may_be_left_half_read", testSnapshotMayBeLeftHalfRead)
 	t.Run("ends_with_its_context", testSnapshotEndsWithItsContext)
@@ -325,34 +326,17 @@ func testSnapshotOfAnEmptyStore(t *testing.T) {
 	}
 }
 
-func TestStoreReceivedIsNotTakenOverAfterClose(t *testing.T) {
-	from := openStore(t, t.TempDir(), small())
-	stop := run(t, from)
-	crashScript().Write(from, 1)
-	mustSync(t, from)
-	stop()
-	snapshot, err := from.OpenSnapshot(t.Context(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stream, err := io.ReadAll(snapshot)
-	if err := errors.Join(err, snapshot.Close()); err != nil {
-		t.Fatal(err)
-	}
+func testSnapshotIsNotTakenOverAfterClose(t *testing.T) {
+	b, _ := sent(t)
 	to := other(t)
-	in, err := receive(t, to, stream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := in.Close(); err != nil {
+	in, err := receive(t, to, b)
+	if err := errors.Join(err, in.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if err := in.TakeOver(); err == nil {
-		t.Error("TakeOver after Close = nil, want an error")
+		t.Error("TakeOver = nil, want an error")
 	}
-	if got := openStore(t, to, small()).Origin(); got.Index != 0 {
-		t.Errorf("store begins at index %d, want the one that was there", got.Index)
-	}
+	wantOther(t, to)
 }
 
 // TestSnapshotWhileWriting: each stream taken beside the flusher and the sealer is one step of the script, whole.

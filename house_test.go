@@ -97,6 +97,7 @@ var rooms = []room{
 		"github.com/alecthomas/kong", "github.com/gorilla/websocket", "golang.org/x/sync/errgroup", "gopkg.in/yaml.v3",
 	}},
 	{floor: 4, path: "cluster/sim", allow: helperAllow, helper: true},
+	{floor: 4, path: "interop/cluster", allow: []string{anyStd}},
 	{floor: 4, path: "interop/gostomp", allow: []string{anyStd}, helper: true},
 }
 

@@ -125,6 +125,12 @@ func (c *checker) queue(q *queue) {
 		c.that(q.waiting == 0, "I5: %d messages of %s wait while there is credit", q.waiting, q.name)
 	}
 	c.cursor(q)
+	if q.exclusive != nil {
+		fault := q.exclusive.fault(s)
+		c.that(fault == "" && !q.dead, "I12: exclusive queue %s: %s", q.name, fault)
+		_, due := q.exclusive.dueAt(s)
+		c.that(!due || q.exclusive.due.pos > 0, "I11: exclusive queue %s is due and nobody knows", q.name)
+	}
 }
 
 func (c *checker) cursor(q *queue) {
@@ -171,6 +177,7 @@ func (c *checker) dues() {
 	checkHeap(c, &c.s.ackDue)
 	checkHeap(c, &c.s.expiryDue)
 	checkHeap(c, &c.s.userDue)
+	checkHeap(c, &c.s.unclaimedDue)
 }
 
 func checkHeap[T dueOwner](c *checker, h *dueHeap[T]) {

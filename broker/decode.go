@@ -123,7 +123,7 @@ func (d *Decoder) subscriptionOpened(r *reader) SubscriptionOpened {
 	f.CreditBytesSet = r.bool()
 	f.CreditBytes = r.varint()
 	f.Position = Seq(r.uvarint())
-	if f.Kind < KindTopic || f.Kind > KindUser || f.Mode > AckClientIndividual {
+	if f.Kind < KindTopic || f.Kind > KindExclusive || f.Mode > AckClientIndividual {
 		r.bad = true
 	}
 	return f

@@ -74,5 +74,8 @@ func (s *State) assign(q *queue, sub *subscription, ref uint32, e *entry, fx *Ef
 func (s *State) dropQueue(q *queue) {
 	delete(s.queues, q.name)
 	s.expiryDue.remove(q)
+	if q.exclusive != nil {
+		s.unclaimedDue.remove(q.exclusive)
+	}
 	s.forget(q)
 }

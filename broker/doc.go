@@ -37,6 +37,9 @@
 //	R12 What waits for a user is what came after the last that was covered. Over user-waiting-messages, or after user-waiting-age, the oldest
 //	    is counted as covered, and reported if no subscription of the user is open.
 //	R13 A destination without messages and subscriptions leaves the state. Topics and user destinations stay, since the log has their messages.
+//	R14 An exclusive queue is one session's: who subscribes first; with the last subscription of a session that ends it is gone with all that is in it.
+//	    What finds no subscription, or is left by one that its client ended, waits 30 s for one, 100 messages at most, and is then dropped. A queue
+//	    stays what its first message or subscription made it; one of dead letters is never exclusive.
 //
 // # What it refuses
 //
@@ -60,6 +63,7 @@
 //	I9  The digest kept from event to event is that of the records.
 //	I10 Counts are those of the things counted.
 //	I11 Nothing is known as due later than it is.
+//	I12 An exclusive queue has subscriptions of one session only; without any, all that is in it waits for one, in order and within bounds, else nothing.
 //
 // # Goroutines
 //

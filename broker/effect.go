@@ -27,7 +27,8 @@ const (
 	EffectDeadLettered
 	// EffectExpired: a waiting message of a queue outlived its time and was dropped. Seq, Body, Dest.
 	EffectExpired
-	// EffectDropped: the oldest of what waited for a user, up to Seq, gave way to the policy while nobody of the user was there. Dest, User, Seq, Count.
+	// EffectDropped: the oldest of what waited, up to Seq, is gone. Dest, Seq, Count. Of a user it gave way to the policy while nobody of the user was
+	// there: User. In an exclusive queue it found no subscription, or its owner is gone: Reason (unclaimed, owner-gone).
 	EffectDropped
 	// EffectPolicyChanged: the policy of the pattern Dest was set or removed.
 	EffectPolicyChanged
@@ -77,7 +78,7 @@ type Effect struct {
 	Seq         Seq    // Delivered: the message's place, which is its message-id
 	Body        Seq    // Delivered: where the stored message is; differs from Seq for dead letters
 	Dest        string
-	Reason      string // why a dead letter is one
+	Reason      string // why a dead letter is one, or why a message was dropped
 	From        string // the queue that a dead letter comes from
 	User        string
 }
@@ -121,6 +122,7 @@ const (
 	RefusedDuplicateSubscription         // the number is in use
 	RefusedInvalid                       // a destination, pattern, limit or kind that cannot be
 	RefusedLimit                         // one more of these than the limits allow
+	RefusedExclusive                     // the queue is another session's
 )
 
 // String returns the refusal in kebab-case.
@@ -135,4 +137,5 @@ var refusalNames = [...]string{
 	RefusedNone: "none", RefusedQueueFull: "queue-full", RefusedDeliveryGone: "delivery-gone", RefusedUnknownSubscription: "unknown-subscription",
 	RefusedUnknownSession: "unknown-session", RefusedTooLarge: "too-large", RefusedUnknownNode: "unknown-node", RefusedDuplicateSession: "duplicate-session",
 	RefusedDuplicateSubscription: "duplicate-subscription", RefusedInvalid: "invalid", RefusedLimit: "limit-reached",
+	RefusedExclusive: "exclusive-queue",
 }

@@ -45,12 +45,12 @@ const (
 	AckClientIndividual                // by an ACK of it
 )
 
-// SubscriptionOpened says that a session subscribed to a queue or a user destination.
+// SubscriptionOpened says that a session subscribed to a queue, of all or its own, or a user destination.
 // Sub is a number that the node chose, unique within its incarnation.
 type SubscriptionOpened struct {
 	Session uint64
 	Sub     uint64
-	Kind    Kind   // KindQueue or KindUser
+	Kind    Kind   // KindQueue, KindExclusive or KindUser
 	Dest    string // canonical, as in Message.Dest
 	User    string // KindUser: whose destination it is
 	Mode    AckMode

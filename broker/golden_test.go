@@ -20,6 +20,9 @@ import (
 // goldenDigest is the digest of sampleState.
 const goldenDigest = "fcaf452bb750c39f"
 
+// goldenExclusiveDigest is the digest of sampleExclusive.
+const goldenExclusiveDigest = "6c3bd025026ff5de"
+
 var addGolden = flag.Bool("golden.add", false, "add what is missing to the golden files; what is in them is never changed")
 
 // golden reads a file of lines with a name and bytes in hex.
@@ -95,34 +98,42 @@ func TestFormats(t *testing.T) {
 		}
 	})
 	t.Run("records are written and restored as in version 1", func(t *testing.T) {
-		g := openGolden(t, "records.txt")
-		s := sampleState()
-		for key, value := range s.Records() {
-			g.want(t, fmt.Sprintf("%x", key), value)
-		}
-		restored, err := broker.Restore(broker.DefaultLimits(), func(yield func(key, value []byte) bool) {
-			for _, name := range slices.Sorted(maps.Keys(g.lines)) {
-				key, err := hex.DecodeString(name)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if !yield(key, g.lines[name]) {
-					return
-				}
+		testRecords(t, "records.txt", sampleState(), goldenDigest)
+	})
+	t.Run("records of exclusive queues are written and restored as in version 1", func(t *testing.T) {
+		testRecords(t, "records_exclusive.txt", sampleExclusive(), goldenExclusiveDigest)
+	})
+}
+
+// testRecords compares the records of a state with a golden file, and restores them from it.
+func testRecords(t *testing.T, file string, s *broker.State, digest string) {
+	t.Helper()
+	g := openGolden(t, file)
+	for key, value := range s.Records() {
+		g.want(t, fmt.Sprintf("%x", key), value)
+	}
+	restored, err := broker.Restore(broker.DefaultLimits(), func(yield func(key, value []byte) bool) {
+		for _, name := range slices.Sorted(maps.Keys(g.lines)) {
+			key, err := hex.DecodeString(name)
+			if err != nil {
+				t.Fatal(err)
 			}
-		})
-		if err != nil && !*addGolden {
-			t.Fatalf("restore golden records: %v", err)
-		}
-		if *addGolden {
-			return
-		}
-		if got, want := restored.Digest(), s.Digest(); got != want {
-			t.Errorf("digest of golden records = %x, want %x", got, want)
-		}
-		// The hash is part of the format: nodes of different releases compare digests.
-		if got, want := fmt.Sprintf("%016x", s.Digest()), goldenDigest; got != want {
-			t.Errorf("digest = %s, want %s", got, want)
+			if !yield(key, g.lines[name]) {
+				return
+			}
 		}
 	})
+	if err != nil && !*addGolden {
+		t.Fatalf("restore golden records: %v", err)
+	}
+	if *addGolden {
+		return
+	}
+	if got, want := restored.Digest(), s.Digest(); got != want {
+		t.Errorf("digest of golden records = %x, want %x", got, want)
+	}
+	// The hash is part of the format: nodes of different releases compare digests.
+	if got, want := fmt.Sprintf("%016x", s.Digest()), digest; got != want {
+		t.Errorf("digest = %s, want %s", got, want)
+	}
 }

@@ -12,9 +12,10 @@ const (
 	KindTopic Kind = iota + 1
 	KindQueue
 	KindUser
+	KindExclusive // a queue of one session
 )
 
-// String returns topic, queue or user.
+// String returns topic, queue, user or exclusive.
 func (k Kind) String() string {
 	switch k {
 	case KindTopic:
@@ -23,6 +24,8 @@ func (k Kind) String() string {
 		return "queue"
 	case KindUser:
 		return "user"
+	case KindExclusive:
+		return "exclusive"
 	}
 	return "invalid"
 }
@@ -129,7 +132,7 @@ func (d *Decoder) Message(b []byte) (*Message, error) {
 func (d *Decoder) messageFields(r *reader, m *Message) {
 	flags := r.byte()
 	m.Kind = Kind(r.byte())
-	if flags&^messageFlags != 0 || m.Kind < KindTopic || m.Kind > KindUser {
+	if flags&^messageFlags != 0 || m.Kind < KindTopic || m.Kind > KindExclusive {
 		r.bad = true
 		return
 	}

@@ -103,8 +103,10 @@ func (m *machine) number(label string, most uint64) uint64 {
 func (m *machine) node() *broker.Origin { return rapid.SampledFrom(m.origins).Draw(m.t, "node") }
 
 var (
-	modelQueues = []string{"/queue/a", "/queue/b", "/queue/dlq.a"}
-	modelUsers  = []string{"/user/u/queue/a", "/user/u/topic/b"}
+	modelQueues = []string{"/queue/a", "/queue/b", "/queue/dlq.a", "/queue/x-user1"}
+	// An exclusive queue may be met by its name alone, and the name of a plain one by who takes it for exclusive.
+	modelExclusive = []string{"/queue/a", "/queue/x-user1", "/queue/x-user2", "/queue/dlq.a"}
+	modelUsers     = []string{"/user/u/queue/a", "/user/u/topic/b"}
 )
 
 func (m *machine) message() *broker.Message {
@@ -114,6 +116,8 @@ func (m *machine) message() *broker.Message {
 		msg.Kind, msg.Dest = broker.KindTopic, "/topic/t"
 	case 1, 2:
 		msg.Kind, msg.Dest, msg.User = broker.KindUser, rapid.SampledFrom(modelUsers).Draw(m.t, "dest"), "u"
+	case 3, 4:
+		msg.Kind, msg.Dest = broker.KindExclusive, rapid.SampledFrom(modelExclusive).Draw(m.t, "dest")
 	default:
 		msg.Kind, msg.Dest = broker.KindQueue, rapid.SampledFrom(modelQueues).Draw(m.t, "dest")
 	}
@@ -132,7 +136,10 @@ func (m *machine) subscribe(*rapid.T) {
 		f.CreditBytesSet, f.CreditBytes = true, rapid.Int64Range(-1, 100).Draw(m.t, "credit bytes")
 	}
 	f.Dest = rapid.SampledFrom(modelQueues).Draw(m.t, "dest")
-	if rapid.IntRange(0, 3).Draw(m.t, "kind") == 0 {
+	switch rapid.IntRange(0, 4).Draw(m.t, "kind") {
+	case 1:
+		f.Kind, f.Dest = broker.KindExclusive, rapid.SampledFrom(modelExclusive).Draw(m.t, "dest")
+	case 0:
 		f.Kind, f.Dest, f.User = broker.KindUser, rapid.SampledFrom(modelUsers).Draw(m.t, "dest"), "u"
 		f.Position = broker.Seq(rapid.Uint64Range(0, 3).Draw(m.t, "position"))
 	}

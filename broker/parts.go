@@ -79,6 +79,7 @@ const (
 	entryRecordUnsettled   // owner, tag and time follow
 	entryRecordExpires     // the end of its time follows
 	entryRecordDead        // what is known of a dead letter follows
+	entryRecordUnclaimed   // the time since when it has waited for a subscription of its exclusive queue follows
 	entryRecordFlags       = 1<<iota - 1
 )
 
@@ -101,6 +102,10 @@ func (s *State) appendEntry(dst []byte, q *queue, e *entry) []byte {
 	if e.flags&entryDead != 0 {
 		flags |= entryRecordDead
 	}
+	since, unclaimed := q.unclaimedSince(e.place)
+	if unclaimed {
+		flags |= entryRecordUnclaimed
+	}
 	dst = append(dst, flags)
 	dst = appendUvarint(dst, uint64(e.size))
 	dst = appendUvarint(dst, uint64(e.deliveries))
@@ -108,6 +113,9 @@ func (s *State) appendEntry(dst []byte, q *queue, e *entry) []byte {
 	dst = appendUvarint(dst, uint64(e.returns))
 	if flags&entryRecordExpires != 0 {
 		dst = appendVarint(dst, int64(e.expiresAt))
+	}
+	if unclaimed {
+		dst = appendVarint(dst, int64(since))
 	}
 	if flags&entryRecordUnsettled != 0 {
 		sub := s.subs[e.owner]

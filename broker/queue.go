@@ -14,6 +14,9 @@ const (
 	deadLetterPrefix = "/queue/dlq."
 )
 
+// queueRecordExclusive ends the record of an exclusive queue.
+const queueRecordExclusive = 1
+
 type queue struct {
 	id     uint64
 	name   string
@@ -27,6 +30,7 @@ type queue struct {
 	head, tail uint32 // the list
 	returned   []uint32
 	letters    map[Seq]*letter // what else is known of dead letters, by place
+	exclusive  *exclusive      // nil: anybody may subscribe
 
 	// Who may be given it: subscriptions in the order of opening, with holes where some left.
 	subs      []*subscription
@@ -98,6 +102,7 @@ func (s *State) remove(q *queue, ref uint32) {
 	if e.flags&entryDead != 0 {
 		delete(q.letters, e.place)
 	}
+	q.unwaitUnclaimed(e.place)
 	s.entries.release(ref)
 	s.mark(q)
 }
@@ -274,5 +279,9 @@ func (q *queue) appendKey(dst []byte) []byte {
 
 func (q *queue) appendValue(dst []byte) []byte {
 	dst = appendString(dst, q.name)
-	return appendUvarint(dst, q.cursor)
+	dst = appendUvarint(dst, q.cursor)
+	if q.exclusive != nil {
+		dst = append(dst, queueRecordExclusive)
+	}
+	return dst
 }

@@ -12,6 +12,10 @@ func (r *restorer) queue(k, v *reader, meta recordMeta) bool {
 	id := k.uint64()
 	q := newQueue(id, string(v.bytes()))
 	q.cursor = v.uvarintUpTo(r.s.lastOrdinal)
+	if !v.bad && !v.done() {
+		v.bad = v.byte() != queueRecordExclusive || q.dead
+		q.exclusive = &exclusive{queue: q}
+	}
 	q.rec = meta
 	if id == 0 || id > r.s.lastOrdinal || q.name == "" || r.s.queues[q.name] != nil {
 		return false
@@ -74,6 +78,9 @@ func (r *restorer) entry(k, v *reader, hash uint64) bool {
 		expiresAt = v.instant()
 		v.bad = v.bad || expiresAt == 0
 	}
+	if flags&entryRecordUnclaimed != 0 && !q.restoreUnclaimed(place, flags, v) {
+		return false
+	}
 	if k.bad || v.bad || q == nil || place == 0 || place >= s.next || flags&^entryRecordFlags != 0 {
 		return false
 	}
@@ -104,6 +111,15 @@ func (r *restorer) entry(k, v *reader, hash uint64) bool {
 	if flags&entryRecordDead != 0 {
 		return q.dead && expiresAt == 0 && r.letter(q, e, v)
 	}
+	return true
+}
+
+// restoreUnclaimed notes since when a message of an exclusive queue has waited for a subscription.
+func (q *queue) restoreUnclaimed(place Seq, flags byte, v *reader) bool {
+	if q == nil || q.exclusive == nil || flags&entryRecordUnsettled != 0 {
+		return false
+	}
+	q.exclusive.unclaimed = append(q.exclusive.unclaimed, waitingMessage{place, v.instant()})
 	return true
 }
 
@@ -151,6 +167,12 @@ func (r *restorer) finish() error {
 		_, ready := q.ready.next(0)
 		if q.waiting > 0 && ready || q.depth == 0 && len(q.subs) == 0 {
 			return fmt.Errorf("queue %d: %w", q.id, ErrBadRecord)
+		}
+		if q.exclusive != nil {
+			if fault := q.exclusive.fault(s); fault != "" {
+				return fmt.Errorf("exclusive queue %d: %s: %w", q.id, fault, ErrBadRecord)
+			}
+			s.noteUnclaimed(q.exclusive)
 		}
 	}
 	s.noteAllDues()

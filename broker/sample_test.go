@@ -44,6 +44,8 @@ func sampleFacts() []sampleFact {
 		{"TimeAdvanced", broker.TimeAdvanced{}},
 		{"FoldVersionRaised", broker.FoldVersionRaised{Version: 1}},
 		{"LimitsChanged", broker.LimitsChanged{Limits: limits}},
+		{"MessageSent/exclusive", broker.MessageSent{Message: &broker.Message{Kind: broker.KindExclusive, Dest: "/queue/a-user1", Session: 7}}},
+		{"SubscriptionOpened/exclusive", broker.SubscriptionOpened{Session: 7, Sub: 10, Kind: broker.KindExclusive, Dest: "/queue/a-user1", Credit: 1_000}},
 	}
 }
 
@@ -58,7 +60,7 @@ func sampleMessages() map[string]*broker.Message {
 	}
 }
 
-// sampleState returns a state that has every kind of record in every form.
+// sampleState returns a state that has every kind of record in every form, but those that sampleExclusive has.
 func sampleState() *broker.State {
 	s := broker.New(broker.DefaultLimits())
 	var fx broker.Effects
@@ -87,5 +89,27 @@ func sampleState() *broker.State {
 	}
 	fold(broker.DeliverySettled{Sub: 2, From: 1, To: 1, Outcome: broker.Rejected})
 	fold(broker.DeliverySettled{Sub: 2, From: 2, To: 2, Outcome: broker.Requeued})
+	return s
+}
+
+// sampleExclusive returns a state with two exclusive queues: one waits for a subscription, the other has one.
+func sampleExclusive() *broker.State {
+	s := broker.New(broker.DefaultLimits())
+	var fx broker.Effects
+	n := uint64(0)
+	fold := func(f broker.Fact) {
+		n++
+		s.Apply(broker.Event{At: broker.Instant(1_000 + n), Origin: broker.Origin{Node: sampleNode, Incarnation: 1, N: n}, Fact: f}, &fx)
+	}
+	send := func(dest string, expires broker.Instant) {
+		fold(broker.MessageSent{Message: &broker.Message{Kind: broker.KindExclusive, Dest: dest, ExpiresAt: expires, Body: []byte("body")}})
+	}
+	fold(broker.NodeStarted{Name: "node-a", Version: 1})
+	fold(broker.SessionOpened{Session: 1, User: "ann"})
+	send("/queue/a-user1", 0)
+	send("/queue/a-user1", 100_000)
+	fold(broker.SubscriptionOpened{Session: 1, Sub: 1, Kind: broker.KindExclusive, Dest: "/queue/a-user2", Credit: 1})
+	send("/queue/a-user2", 0)
+	send("/queue/a-user2", 0)
 	return s
 }

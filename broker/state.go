@@ -35,6 +35,8 @@ type State struct {
 	expiryDue dueHeap[*queue]
 	userDue   dueHeap[*userDest]
 
+	unclaimedDue dueHeap[*exclusive]
+
 	sessions    int // in all nodes
 	subscribed  int // subscriptions
 	userWaiting int // messages that wait for users

@@ -31,19 +31,15 @@ func (s *State) subscriptionOpened(f SubscriptionOpened, n *node, fx *Effects) R
 		return RefusedUnknownSession
 	case n.subs[f.Sub] != nil:
 		return RefusedDuplicateSubscription
-	case f.Kind != KindQueue && f.Kind != KindUser, f.Mode > AckClientIndividual:
+	case !f.Kind.IsQueue() && f.Kind != KindUser, f.Mode > AckClientIndividual:
 		return RefusedInvalid
 	case !s.validDest(f.Dest), f.Kind == KindUser && (f.User == "" || !s.validName(f.User)):
 		return RefusedInvalid
 	case s.subscribed >= s.limits.SubscriptionsMax:
 		return RefusedLimit
 	}
-	if f.Kind == KindQueue && s.queues[f.Dest] == nil || f.Kind == KindUser && s.users[f.Dest] == nil {
-		if !s.roomForDestinations(1) {
-			return RefusedLimit
-		}
-	} else if f.Kind == KindUser && s.users[f.Dest].user != f.User {
-		return RefusedInvalid
+	if refusal := s.refuseTarget(f, c); refusal != RefusedNone {
+		return refusal
 	}
 	sub := &subscription{ordinal: s.takeOrdinal(), number: f.Sub, session: c, mode: f.Mode, openedAt: s.clock}
 	sub.credit = uint32(min(max(int(f.Credit), 1), s.limits.CreditMax))
@@ -53,13 +49,29 @@ func (s *State) subscriptionOpened(f SubscriptionOpened, n *node, fx *Effects) R
 	}
 	s.attach(sub)
 	s.touch(sub)
-	if f.Kind == KindQueue {
-		q := s.queueNamed(f.Dest)
+	if f.Kind.IsQueue() {
+		q := s.queueOf(f.Kind, f.Dest)
+		s.claim(q)
 		q.attach(sub)
 		s.mark(q)
 		return RefusedNone
 	}
 	s.openUser(sub, f, fx)
+	return RefusedNone
+}
+
+// refuseTarget says why a session cannot subscribe to a destination.
+func (s *State) refuseTarget(f SubscriptionOpened, c *session) Refusal {
+	q, u := s.queues[f.Dest], s.users[f.Dest]
+	known := f.Kind.IsQueue() && q != nil || f.Kind == KindUser && u != nil
+	switch {
+	case !known && !s.roomForDestinations(1):
+		return RefusedLimit
+	case known && f.Kind == KindUser && u.user != f.User:
+		return RefusedInvalid
+	case known && f.Kind.IsQueue() && q.owner() != nil && q.owner() != c:
+		return RefusedExclusive
+	}
 	return RefusedNone
 }
 
@@ -115,16 +127,17 @@ func (s *State) leaveQueue(sub *subscription, lost bool, fx *Effects) {
 			continue
 		}
 		e := s.entries.at(d.ref)
-		if lost {
+		if lost && q.exclusive == nil {
 			e.returns = count(e.returns)
 		}
-		if lost && maxReturns > 0 && int64(e.returns) > maxReturns && !q.dead {
+		if lost && q.exclusive == nil && maxReturns > 0 && int64(e.returns) > maxReturns && !q.dead {
 			s.deadLetter(q, d.ref, reasonMaxReturns, fx)
 		} else {
 			s.giveBack(q, d.ref)
 		}
 	}
 	sub.window, sub.bytes = window{}, 0
+	s.abandon(q, lost, fx)
 }
 
 // hasCredit reports whether the subscription may be given one more message.
@@ -160,7 +173,7 @@ func (sub *subscription) appendValue(dst []byte) []byte {
 	dst = appendUvarint(dst, sub.session.number)
 	dst = appendUvarint(dst, sub.number)
 	if sub.queue != nil {
-		dst = appendUvarint(append(dst, byte(KindQueue)), sub.queue.id)
+		dst = appendUvarint(append(dst, byte(KindQueue)), sub.queue.id) // exclusive or not: the queue knows
 	} else {
 		dst = appendUvarint(append(dst, byte(KindUser)), uint64(sub.user.stream))
 	}

@@ -2,7 +2,7 @@ package broker
 
 // This file holds what happens because time has passed.
 
-// timeAdvanced handles what is due, at most Limits.DueMax of it: first ack timeouts, then messages past their time, then what waited too long for users.
+// timeAdvanced handles what is due, at most Limits.DueMax of it: first ack timeouts, then messages past their time, then what waited too long for users or subscriptions.
 func (s *State) timeAdvanced(fx *Effects) Refusal {
 	left := s.limits.DueMax
 	for left > 0 {
@@ -40,6 +40,13 @@ func (s *State) timeAdvanced(fx *Effects) Refusal {
 		s.giveWay(u, n, fx)
 		left -= n
 	}
+	for left > 0 {
+		x, at, ok := s.unclaimedDue.first(s)
+		if !ok || at > s.clock {
+			break
+		}
+		left -= s.dueUnclaimed(x, left, fx)
+	}
 	return RefusedNone
 }
 
@@ -57,6 +64,8 @@ func (s *State) NextDue() (Instant, bool) {
 	_, at, ok = s.expiryDue.first(s)
 	earlier(at, ok)
 	_, at, ok = s.userDue.first(s)
+	earlier(at, ok)
+	_, at, ok = s.unclaimedDue.first(s)
 	earlier(at, ok)
 	return next, some
 }

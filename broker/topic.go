@@ -43,7 +43,7 @@ func (s *State) refuseMessage(m *Message) Refusal {
 		if u == nil && !s.roomForDestinations(1) {
 			return RefusedLimit
 		}
-	case KindQueue:
+	case KindQueue, KindExclusive:
 		return s.refuseDepth(m.Dest, 0, 0)
 	default:
 		return RefusedInvalid
@@ -97,10 +97,11 @@ func (s *State) store(m *Message, seq Seq, o Origin, fx *Effects) {
 		u := s.userNamed(m.Dest, m.User)
 		x.Dest, x.Stream = u.dest, u.stream
 		s.wait(u, seq, fx)
-	case KindQueue:
-		q := s.queueNamed(m.Dest)
+	case KindQueue, KindExclusive:
+		q := s.queueOf(m.Kind, m.Dest)
 		x.Dest = q.name
 		s.enqueue(q, seq, m.Size(), m.ExpiresAt)
+		s.awaitClaim(q, seq, fx)
 	}
 }
 

@@ -46,7 +46,7 @@ func (s *State) refuseTransaction(e Event, f TransactionCommitted, n *node) (mes
 			if refusal := s.refuseWithin(a.Message, messages, added); refusal != RefusedNone {
 				return 0, refusal
 			}
-			if a.Message.Kind == KindQueue {
+			if a.Message.Kind.IsQueue() {
 				s.txDepth[a.Message.Dest]++
 				added++
 			}
@@ -73,10 +73,10 @@ func (s *State) refuseTransaction(e Event, f TransactionCommitted, n *node) (mes
 // refuseWithin says why a message cannot be taken beside the others of its transaction. Near the limit of destinations
 // each message counts as one for a new destination.
 func (s *State) refuseWithin(m *Message, messages, added int) Refusal {
-	if refusal := s.refuseMessage(m); refusal != RefusedNone && (refusal != RefusedQueueFull || m.Kind != KindQueue) {
+	if refusal := s.refuseMessage(m); refusal != RefusedNone && (refusal != RefusedQueueFull || !m.Kind.IsQueue()) {
 		return refusal
 	}
-	if m.Kind == KindQueue {
+	if m.Kind.IsQueue() {
 		if refusal := s.refuseDepth(m.Dest, s.txDepth[m.Dest], added); refusal != RefusedNone {
 			return refusal
 		}
@@ -92,7 +92,7 @@ func (s *State) known(m *Message) bool {
 	switch m.Kind {
 	case KindTopic:
 		return s.topics[m.Dest] != nil
-	case KindQueue:
+	case KindQueue, KindExclusive:
 		return s.queues[m.Dest] != nil
 	case KindUser:
 		return s.users[m.Dest] != nil

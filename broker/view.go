@@ -97,7 +97,7 @@ func (s *State) Destinations(fn func(DestinationInfo) bool) {
 	for _, name := range slices.Sorted(maps.Keys(s.queues)) {
 		q := s.queues[name]
 		info := DestinationInfo{
-			Kind: KindQueue, Name: name, Messages: uint64(q.depth), Waiting: q.waiting, Unsettled: q.depth - q.waiting,
+			Kind: q.kind(), Name: name, Messages: uint64(q.depth), Waiting: q.waiting, Unsettled: q.depth - q.waiting,
 			Bytes: q.bytes, Subscriptions: q.subscriptions(),
 		}
 		if !fn(info) {
@@ -155,7 +155,7 @@ func (s *State) Subscriptions(fn func(SubscriptionInfo) bool) {
 			OpenedAt: sub.openedAt, LastTag: sub.lastTag,
 		}
 		if sub.queue != nil {
-			info.Kind, info.Dest = KindQueue, sub.queue.name
+			info.Kind, info.Dest = sub.queue.kind(), sub.queue.name
 		} else {
 			info.Kind, info.Dest, info.User = KindUser, sub.user.dest, sub.user.user
 		}

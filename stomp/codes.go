@@ -42,6 +42,7 @@ const (
 	CodeTooManyTransactions   = "too-many-transactions"
 	CodeTransactionTooLarge   = "transaction-too-large"
 	CodeQueueFull             = "queue-full"
+	CodeExclusiveQueue        = "exclusive-queue"
 	CodePositionAhead         = "position-ahead"
 
 	CodeDeliveryGone   = "delivery-gone"
@@ -95,6 +96,7 @@ var codeTable = [...]CodeInfo{
 	{CodeTooManyTransactions, Fatal, "The session has as many open transactions as are allowed."},
 	{CodeTransactionTooLarge, Refused, "The transaction has more actions or bytes than are allowed; it was aborted."},
 	{CodeQueueFull, Refused, "The queue holds as many messages as its policy allows; the message was not taken."},
+	{CodeExclusiveQueue, Refused, "The queue belongs to another session and goes with it."},
 	{CodePositionAhead, Refused, "The position asked for is ahead of what this node has."},
 	{CodeDeliveryGone, Transient, "The delivery was settled or given to another subscription before; nothing was changed."},
 	{CodeOutcomeUnknown, Transient, "The command may or may not have taken effect; repeat it with its dedup-id."},

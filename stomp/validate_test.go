@@ -132,7 +132,7 @@ func TestCodes(t *testing.T) {
 			t.Errorf("%s without detail: body = %q, want %q", info.Code, got, want)
 		}
 	}
-	if got, want := len(seen), 42; got != want {
+	if got, want := len(seen), 43; got != want {
 		t.Errorf("%d codes, want %d: a code that is taken away breaks clients", got, want)
 	}
 	transient := []string{stomp.CodeDeliveryGone, stomp.CodeOutcomeUnknown, stomp.CodeNoQuorum, stomp.CodeDiskFull, stomp.CodeDedupFull}

@@ -49,8 +49,9 @@ type modelSub struct {
 }
 
 type modelQueue struct {
-	messages []*modelMessage // by place
-	cursor   int
+	messages  []*modelMessage // by place
+	cursor    int
+	exclusive bool
 }
 
 type modelMessage struct {
@@ -64,6 +65,8 @@ type modelMessage struct {
 	at                            broker.Instant
 	reason, from                  string
 	count                         uint32
+	unclaimed                     bool           // it waits for a subscription of its exclusive queue
+	since                         broker.Instant // since then
 }
 
 type modelUser struct {
@@ -215,7 +218,7 @@ func (m *Model) policy(dest string) broker.Policy {
 }
 
 func (m *Model) refuseMessage(msg *broker.Message, added int64) broker.Refusal {
-	if msg.Kind == broker.KindQueue {
+	if msg.Kind.IsQueue() {
 		depth := added
 		if q := m.queues[msg.Dest]; q != nil {
 			depth += int64(len(q.messages))
@@ -230,8 +233,10 @@ func (m *Model) refuseMessage(msg *broker.Message, added int64) broker.Refusal {
 func (m *Model) store(msg *broker.Message, seq broker.Seq) {
 	m.effects = append(m.effects, broker.Effect{Kind: broker.EffectStored, Seq: seq, Dest: msg.Dest})
 	switch msg.Kind {
-	case broker.KindQueue:
+	case broker.KindQueue, broker.KindExclusive:
+		m.makeQueue(msg.Kind, msg.Dest)
 		m.enqueue(msg.Dest, &modelMessage{place: seq, body: seq, size: int64(msg.Size()), expiresAt: msg.ExpiresAt})
+		m.leaveUnclaimed(msg.Dest)
 	case broker.KindUser:
 		u := m.user(msg.Dest, msg.User)
 		u.waiting = append(u.waiting, modelWaiting{seq, m.clock})

@@ -51,17 +51,21 @@ func (m *Model) subscribe(f broker.SubscriptionOpened, node broker.NodeID) broke
 	if m.sub(node, f.Sub) != nil {
 		return broker.RefusedDuplicateSubscription
 	}
+	if owner := m.owner(f.Dest); owner != nil && owner != c {
+		return broker.RefusedExclusive
+	}
 	m.opened++
 	sub := &modelSub{
-		opening: m.opened, session: c, number: f.Sub, dest: f.Dest, queue: f.Kind == broker.KindQueue,
+		opening: m.opened, session: c, number: f.Sub, dest: f.Dest, queue: f.Kind.IsQueue(),
 		mode: f.Mode, credit: max(int(f.Credit), 1), bytes: 8 << 20, at: m.clock,
 	}
 	if f.CreditBytesSet && f.CreditBytes >= 0 {
 		sub.bytes = f.CreditBytes
 	}
 	if sub.queue {
-		if m.queues[f.Dest] == nil {
-			m.queues[f.Dest] = &modelQueue{}
+		m.makeQueue(f.Kind, f.Dest)
+		for _, msg := range m.queues[f.Dest].messages {
+			msg.unclaimed = false
 		}
 		m.touch(f.Dest)
 	} else {
@@ -101,7 +105,12 @@ func (m *Model) unsubscribe(sub *modelSub, lost bool) {
 		return
 	}
 	m.touch(sub.dest)
+	exclusive := m.queues[sub.dest].exclusive
 	for _, msg := range m.held(sub) {
+		if exclusive {
+			m.giveBack(sub.dest, msg, "")
+			continue
+		}
 		if lost {
 			msg.returns++
 		}
@@ -109,6 +118,13 @@ func (m *Model) unsubscribe(sub *modelSub, lost bool) {
 			m.giveBack(sub.dest, msg, "max-returns")
 		} else {
 			m.giveBack(sub.dest, msg, "")
+		}
+	}
+	if exclusive && len(m.subsOf(sub.dest)) == 0 {
+		if lost {
+			m.dropOldest(sub.dest, len(m.queues[sub.dest].messages), "owner-gone")
+		} else {
+			m.leaveUnclaimed(sub.dest)
 		}
 	}
 }

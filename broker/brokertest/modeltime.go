@@ -21,6 +21,9 @@ func (m *Model) NextDue() (broker.Instant, bool) {
 			if msg.owner == nil && msg.expiresAt > 0 {
 				dues = append(dues, msg.expiresAt)
 			}
+			if msg.unclaimed {
+				dues = append(dues, msg.since+30_000)
+			}
 		}
 	}
 	for dest, u := range m.users {
@@ -67,6 +70,13 @@ func (m *Model) advance() {
 		if n > 0 {
 			m.giveWay(dest, n)
 		}
+	}
+	for dest, q := range m.queues {
+		n := 0
+		for n < len(q.messages) && q.messages[n].unclaimed && q.messages[n].since+30_000 <= m.clock {
+			n++
+		}
+		m.dropOldest(dest, n, "unclaimed")
 	}
 }
 

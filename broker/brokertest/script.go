@@ -150,6 +150,9 @@ func (w *World) describe(e *broker.Effect) string {
 	case broker.EffectExpired:
 		return fmt.Sprintf("expired #%d %s body=%s", e.Seq, e.Dest, w.bodies[e.Body])
 	case broker.EffectDropped:
+		if e.Reason != "" {
+			return fmt.Sprintf("dropped %d up to #%d %s reason=%s", e.Count, e.Seq, e.Dest, e.Reason)
+		}
 		return fmt.Sprintf("dropped %d up to #%d %s user=%s", e.Count, e.Seq, e.Dest, e.User)
 	case broker.EffectStaleSettle:
 		return fmt.Sprintf("stale-settle %d", e.Count)

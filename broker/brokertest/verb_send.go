@@ -6,7 +6,7 @@ import (
 	"stampede/broker"
 )
 
-// send s1 queue=/queue/a|topic=/topic/a|dest=/user/ann/queue/a body=one [expires=2000] [size=100] sends; size pads the body with dots.
+// send s1 queue=/queue/a|exclusive=/queue/a|topic=/topic/a|dest=/user/ann/queue/a body=one [expires=2000] [size=100] sends; size pads the body with dots.
 func send(w *World, a args) string {
 	s := a.session()
 	return w.fold(s.node, broker.MessageSent{Message: message(s, a)})
@@ -17,6 +17,8 @@ func message(s *session, a args) *broker.Message {
 	switch {
 	case a.has("queue"):
 		m.Kind, m.Dest = broker.KindQueue, a.text("queue", "")
+	case a.has("exclusive"):
+		m.Kind, m.Dest = broker.KindExclusive, a.text("exclusive", "")
 	case a.has("topic"):
 		m.Kind, m.Dest = broker.KindTopic, a.text("topic", "")
 	default:

@@ -6,7 +6,7 @@ import (
 	"stampede/broker"
 )
 
-// subscribe s1/a queue=/queue/a [mode=auto|client|client-individual] [credit=10] [bytes=0], or
+// subscribe s1/a queue=/queue/a|exclusive=/queue/a [mode=auto|client|client-individual] [credit=10] [bytes=0], or
 // subscribe s1/u dest=/user/ann/queue/a user=ann [position=4].
 func subscribe(w *World, a args) string {
 	name := a.name(0)
@@ -24,6 +24,9 @@ func subscribe(w *World, a args) string {
 	f := broker.SubscriptionOpened{
 		Session: s.number, Sub: sub.number, Kind: broker.KindQueue, Dest: a.text("queue", ""), Mode: modes[a.text("mode", "auto")],
 		Credit: uint32(a.number("credit", 10)), CreditBytes: a.number("bytes", 0), CreditBytesSet: a.has("bytes"), Position: broker.Seq(a.number("position", 0)),
+	}
+	if a.has("exclusive") {
+		f.Kind, f.Dest = broker.KindExclusive, a.text("exclusive", "")
 	}
 	if a.has("dest") {
 		f.Kind, f.Dest, f.User = broker.KindUser, a.text("dest", ""), a.text("user", "")

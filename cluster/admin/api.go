@@ -117,6 +117,8 @@ func kindWord(k broker.Kind) string {
 		return "queue"
 	case broker.KindUser:
 		return "user"
+	case broker.KindExclusive:
+		return "exclusive"
 	}
 	return "unknown"
 }

@@ -78,9 +78,13 @@ func invalidHeader(name, why string) *stomp.ProtocolError {
 	}
 }
 
-// checkSubscribeHeaders refuses a SUBSCRIBE whose headers ask for what is not there.
-func checkSubscribeHeaders(f *stomp.Frame) *stomp.ProtocolError {
+// checkSubscribeHeaders refuses a SUBSCRIBE whose headers ask for what is not there. Of an exclusive queue it may be asked to be what it is:
+// browsers do, as RabbitMQ would keep the queue otherwise.
+func checkSubscribeHeaders(f *stomp.Frame, kind broker.Kind) *stomp.ProtocolError {
 	for _, u := range unsupportedOnSubscribe {
+		if kind == broker.KindExclusive && (u.name == "exclusive" || u.name == "auto-delete") {
+			continue
+		}
 		v, ok := f.Get(u.name)
 		if ok && (u.harmless == "" || string(v) != u.harmless) {
 			return unsupported(u.name)

@@ -155,7 +155,7 @@ func (g *Gateway) Perform(fx *broker.Effects) {
 		e := &fx.List[i]
 		switch e.Kind {
 		case broker.EffectStored:
-			if e.Message.Kind != broker.KindQueue {
+			if !e.Message.Kind.IsQueue() {
 				g.publish(e.Message)
 			}
 		case broker.EffectDelivered:
@@ -261,6 +261,16 @@ func refused(r broker.Refusal) *stomp.ProtocolError {
 		return &stomp.ProtocolError{
 			Code: stomp.CodeQueueFull, Severity: stomp.Refused, Message: "the queue is full",
 			Detail: "The queue holds as many messages as its policy allows (max-depth). Send again when consumers have caught up.",
+		}
+	case broker.RefusedExclusive:
+		return &stomp.ProtocolError{
+			Code: stomp.CodeExclusiveQueue, Severity: stomp.Refused, Message: "the queue is another session's",
+			Detail: "The queue was made for one session of a user and goes with it; only that session may subscribe to it.",
+		}
+	case broker.RefusedUnknownSubscription:
+		return &stomp.ProtocolError{
+			Code: stomp.CodeUnknownSubscription, Severity: stomp.Refused, Message: "there is no such subscription",
+			Detail: "The subscription was refused, or has ended before.",
 		}
 	case broker.RefusedDeliveryGone:
 		return deliveryGone()

@@ -78,7 +78,7 @@ func (l *link) prepare(f *stomp.Frame) (a *address, transient bool, err *stomp.P
 		return nil, false, err
 	}
 	o.message = broker.Message{
-		Kind: a.kind, Dest: a.dest, As: a.as, User: a.user, Node: l.gateway.self, Session: l.number,
+		Kind: springKind(a, f), Dest: a.dest, As: a.as, User: a.user, Node: l.gateway.self, Session: l.number,
 		ExpiresAt: t.expiresAt, Headers: o.headers, Body: f.Body,
 		Text: utf8.Valid(f.Body) && utf8.Valid(o.headers),
 	}

@@ -13,11 +13,12 @@ import (
 // Subscribe implements server.Link.
 func (l *link) Subscribe(f *stomp.Frame) *stomp.ProtocolError {
 	l.received++
-	if err := checkSubscribeHeaders(f); err != nil {
-		return err
-	}
 	a, err := parseSubscribe(f.Value("destination"), l.user)
 	if err != nil {
+		return err
+	}
+	a.kind = springKind(&a, f)
+	if err := checkSubscribeHeaders(f, a.kind); err != nil {
 		return err
 	}
 	mode := ackMode(f)
@@ -26,7 +27,7 @@ func (l *link) Subscribe(f *stomp.Frame) *stomp.ProtocolError {
 		return err
 	}
 	id := string(stomp.SubscriptionID(f, l.version))
-	if a.kind == broker.KindQueue {
+	if a.kind.IsQueue() {
 		if _, name, ok := first(f, "x-stream-offset", "resume-after", "last"); ok {
 			return unsupported(name) // a queue has no positions: what was settled is gone
 		}
@@ -103,7 +104,7 @@ func (l *link) subscribeQueue(id string, a address, mode broker.AckMode, c credi
 	}
 	l.gateway.queues.add(s.number, s)
 	l.propose(broker.SubscriptionOpened{
-		Session: l.number, Sub: s.number, Kind: broker.KindQueue, Dest: a.dest, Mode: mode,
+		Session: l.number, Sub: s.number, Kind: a.kind, Dest: a.dest, Mode: mode,
 		Credit: c.messages, CreditBytes: c.bytes, CreditBytesSet: c.bytesSet,
 	}, cluster.Ticket{Kind: ticketSubscribe, Tag: receipt, Aux: s.number})
 }
@@ -235,9 +236,14 @@ func (l *link) Unsubscribe(f *stomp.Frame) *stomp.ProtocolError {
 		}
 	}
 	if s := l.queues[id]; s != nil {
+		refused := s.closed.Load() // the fold did not take it, and the client knows
 		s.close()
 		delete(l.queues, id)
 		delete(l.numbers, s.number)
+		if refused {
+			l.receipt(receipt)
+			return nil
+		}
 		l.gateway.queues.remove(s.number)
 		l.propose(broker.SubscriptionClosed{Sub: s.number}, cluster.Ticket{Kind: ticketUnsubscribe, Tag: receipt, Lasting: true})
 		return nil

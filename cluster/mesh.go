@@ -174,8 +174,8 @@ func (n *Node) Interest() uint64 {
 
 // SendUnlogged gives a stamped unlogged message to the links of the nodes that want it. It does not keep m. Where there is room it goes at once; then
 // patience is asked for each link that is full, and tells whether it has room now; nil has none. What finds no room is dropped and counted, and
-// what the other node has got new subscribers for meanwhile, who may have had it where they were before.
-func (n *Node) SendUnlogged(msg *broker.Message, after broker.Seq, patience func(*MeshLink) bool) {
+// what the other node has got new subscribers for meanwhile, who may have had it where they were before. trail, unless nil, notes where it went.
+func (n *Node) SendUnlogged(msg *broker.Message, after broker.Seq, patience func(*MeshLink) bool, trail *MeshTrail) {
 	outs := *n.mesh.outs.Load()
 	if len(outs) == 0 {
 		return
@@ -194,15 +194,18 @@ func (n *Node) SendUnlogged(msg *broker.Message, after broker.Seq, patience func
 			full, known = append(full, l), append(known, l.known())
 			continue
 		}
-		l.send(frame)
+		trail.note(l, l.send(frame))
 		n.mesh.counts.sent.Add(1)
 	}
 	for i, l := range full {
-		if patience == nil || !patience(l) || !l.sendIf(known[i], frame) {
-			n.mesh.counts.dropped.Add(1)
-			continue
+		if patience != nil && patience(l) {
+			if number := l.sendIf(known[i], frame); number > 0 {
+				trail.note(l, number)
+				n.mesh.counts.sent.Add(1)
+				continue
+			}
 		}
-		n.mesh.counts.sent.Add(1)
+		n.mesh.counts.dropped.Add(1)
 	}
 }
 

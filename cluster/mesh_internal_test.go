@@ -17,9 +17,16 @@ type collector struct {
 	mu     sync.Mutex
 	bodies []string
 	afters []broker.Seq
+	gate   chan struct{} // nothing is taken before it is closed; nil: at once
 }
 
 func (c *collector) ReceiveUnlogged(m *broker.Message, after broker.Seq, _ uint64) {
+	c.mu.Lock()
+	gate := c.gate
+	c.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.bodies = append(c.bodies, string(m.Body))
@@ -27,6 +34,14 @@ func (c *collector) ReceiveUnlogged(m *broker.Message, after broker.Seq, _ uint6
 }
 
 func (c *collector) FlushUnlogged() {}
+
+// hold keeps the collector from taking anything until release is called.
+func (c *collector) hold() (release func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gate = make(chan struct{})
+	return sync.OnceFunc(func() { close(c.gate) })
+}
 
 func (c *collector) got() string {
 	c.mu.Lock()
@@ -82,7 +97,7 @@ func TestMesh(t *testing.T) {
 			p.b.AddInterest("/topic/a.*", true)
 			synctest.Wait()
 			for i, dest := range []string{"/topic/before", "/topic/a.b", "/topic/c", "/topic/a.b.c", "/topic/a.b"} {
-				p.a.SendUnlogged(unlogged(dest, dest), broker.Seq(i), nil)
+				p.a.SendUnlogged(unlogged(dest, dest), broker.Seq(i), nil, nil)
 			}
 			synctest.Wait()
 			if got, want := p.took.got(), "[/topic/before /topic/a.b /topic/a.b] [0 1 4]"; got != want {
@@ -101,11 +116,11 @@ func TestMesh(t *testing.T) {
 			}
 			p.b.RemoveInterest("/topic/a", false)
 			synctest.Wait()
-			p.a.SendUnlogged(unlogged("/topic/a", "one is left"), 0, nil)
+			p.a.SendUnlogged(unlogged("/topic/a", "one is left"), 0, nil, nil)
 			synctest.Wait()
 			p.b.RemoveInterest("/topic/a", false)
 			synctest.Wait()
-			p.a.SendUnlogged(unlogged("/topic/a", "none is left"), 0, nil)
+			p.a.SendUnlogged(unlogged("/topic/a", "none is left"), 0, nil, nil)
 			synctest.Wait()
 			if got, want := p.took.got(), "[one is left] [0]"; got != want {
 				t.Errorf("took %s, want %s", got, want)
@@ -191,25 +206,25 @@ func TestMesh(t *testing.T) {
 			synctest.Wait()
 			large := unlogged("/topic/a", string(make([]byte, 1<<20)))
 			for range 4 {
-				p.a.SendUnlogged(large, 0, nil)
+				p.a.SendUnlogged(large, 0, nil, nil)
 			}
 			asked := 0
 			began := time.Now()
-			p.a.SendUnlogged(large, 0, func(l *MeshLink) bool { asked++; return l.AwaitRoom(time.Second) })
+			p.a.SendUnlogged(large, 0, func(l *MeshLink) bool { asked++; return l.AwaitRoom(time.Second) }, nil)
 			if took := time.Since(began); asked != 1 || took != time.Second {
 				t.Errorf("asked %d times for %v, want once for a second", asked, took)
 			}
 			if s := p.a.MeshStats(); s.Dropped != 1 || s.Sent != 4 {
 				t.Errorf("stats = %+v, want 4 sent and 1 dropped", s)
 			}
-			p.a.SendUnlogged(large, 0, func(*MeshLink) bool { return true })
+			p.a.SendUnlogged(large, 0, func(*MeshLink) bool { return true }, nil)
 			p.a.SendUnlogged(large, 0, func(*MeshLink) bool { // who subscribes meanwhile may have had it elsewhere
 				if _, err := there.Write(appendInterest(nil, 2, interest{text: "/topic/a"}, true)); err != nil {
 					t.Error(err)
 				}
 				synctest.Wait()
 				return true
-			})
+			}, nil)
 			if s := p.a.MeshStats(); s.Dropped != 2 || s.Sent != 5 {
 				t.Errorf("stats = %+v, want 5 sent and 2 dropped", s)
 			}
@@ -217,6 +232,78 @@ func TestMesh(t *testing.T) {
 			p.done.Wait()
 			if s := p.a.MeshStats(); s.QueuedBytes != 0 {
 				t.Errorf("queued bytes = %d after the link's end, want none", s.QueuedBytes)
+			}
+		})
+	})
+
+	t.Run("tells when what was sent has been taken", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := newMeshPair()
+			p.b.AddInterest("/topic/a", false)
+			var trail MeshTrail
+			p.link()
+			synctest.Wait()
+			p.a.SendUnlogged(unlogged("/topic/b", "nobody wants it"), 0, nil, &trail)
+			if !trail.Taken() {
+				t.Error("what went nowhere is waited for")
+			}
+			release := p.took.hold()
+			for range 2 * meshTakenEvery {
+				p.a.SendUnlogged(unlogged("/topic/a", "one"), 0, nil, &trail)
+			}
+			synctest.Wait()
+			if trail.Taken() {
+				t.Error("what the other side has not taken is said to be taken")
+			}
+			taken := make(chan struct{})
+			go func() { trail.Await(nil); close(taken) }()
+			synctest.Wait()
+			release()
+			<-taken
+			if !trail.Taken() {
+				t.Error("the wait has ended, and not all is taken")
+			}
+			p.unlink()
+		})
+	})
+
+	t.Run("does not wait for a node whose link has ended, nor for who is gone", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := newMeshPair()
+			p.b.AddInterest("/topic/a", false)
+			var trail MeshTrail
+			p.link()
+			synctest.Wait()
+			release := p.took.hold()
+			p.a.SendUnlogged(unlogged("/topic/a", "one"), 0, nil, &trail)
+			gone := make(chan struct{})
+			close(gone)
+			trail.Await(gone)
+			p.end()
+			trail.Await(nil)
+			if !trail.Taken() {
+				t.Error("what is lost with its link is waited for")
+			}
+			release()
+			p.done.Wait()
+		})
+	})
+
+	t.Run("takes nothing any more once it was held up for longer than the other side may wait", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := newMeshPair()
+			p.b.AddInterest("/topic/a", false)
+			p.link()
+			synctest.Wait()
+			release := p.took.hold()
+			for _, body := range []string{"one", "two", "three"} {
+				p.a.SendUnlogged(unlogged("/topic/a", body), 0, nil, nil)
+			}
+			time.Sleep(meshStale + time.Second) // in fake time
+			release()
+			p.done.Wait() // the link ends
+			if got, want := p.took.got(), "[one] [0]"; got != want {
+				t.Errorf("took %s, want %s", got, want)
 			}
 		})
 	})

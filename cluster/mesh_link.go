@@ -21,8 +21,13 @@ import (
 
 const (
 	// meshPing is how often something is said on a link; meshSilence is how long nothing may come before it is given up.
-	meshPing    = 2 * time.Second
+	meshPing    = time.Second
 	meshSilence = 6 * time.Second
+	// meshStale is how long a node that takes messages may have been held up. One that was for longer closes the link: the other side may have
+	// given the link up, and what is still on the way may not come any more. It is shorter than meshSilence by more than two pings.
+	meshStale = 3 * time.Second
+	// meshTakenEvery is how many messages are taken before it is said, when more are at hand.
+	meshTakenEvery = 256
 	// meshFrameMax bounds a frame; above the largest message.
 	meshFrameMax = 32 << 20
 	// meshTextMax bounds a destination or pattern.
@@ -39,9 +44,13 @@ const (
 	framePing     = 'P' // both ways
 	frameConfirm  = 'C' // to the inlet: number
 	frameMessage  = 'M' // to the inlet: after, stored form of a message
+	frameTaken    = 'T' // to the sender: how many messages were taken
 )
 
-var errMeshFrame = errors.New("frame of the mesh is not understood")
+var (
+	errMeshFrame = errors.New("frame of the mesh is not understood")
+	errMeshStale = errors.New("this node was held up; the other side may have given the link up")
+)
 
 // beginFrame appends the head of a frame, whose length endFrame fills in.
 func beginFrame(dst []byte, kind byte) []byte { return append(dst, 0, 0, 0, 0, kind) }
@@ -88,29 +97,37 @@ func readFrame(r *bufio.Reader) (kind byte, payload []byte, err error) {
 // frameQueue is what waits to be written on a connection.
 type frameQueue struct {
 	conn   net.Conn
+	stale  time.Duration // how long reading may be held up; 0 for ever
 	queued atomic.Int64
 	wake   chan struct{} // of capacity 1
 	done   chan struct{}
 	once   sync.Once
 
-	mu     sync.Mutex // guards the fields below
-	frames [][]byte
-	room   chan struct{} // closed when the queue is not full any more
+	mu       sync.Mutex // guards the fields below
+	frames   [][]byte
+	messages uint64        // how many of all frames were messages
+	room     chan struct{} // closed when the queue is not full any more
 }
 
 func newFrameQueue(conn net.Conn) *frameQueue {
 	return &frameQueue{conn: conn, wake: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
-func (q *frameQueue) put(frame []byte) {
+func (q *frameQueue) put(frame []byte) { q.putCounting(frame, 0) }
+
+// putCounting queues a frame that holds so many messages, 0 or 1, and tells how many there were on the link with it.
+func (q *frameQueue) putCounting(frame []byte, messages uint64) (count uint64) {
 	q.mu.Lock()
 	q.frames = append(q.frames, frame)
+	q.messages += messages
+	count = q.messages
 	q.mu.Unlock()
 	q.queued.Add(int64(len(frame)))
 	select {
 	case q.wake <- struct{}{}:
 	default: // the writer will look
 	}
+	return count
 }
 
 func (q *frameQueue) end() {
@@ -198,6 +215,7 @@ func (q *frameQueue) awaitRoom(d time.Duration) bool {
 func (q *frameQueue) read(take func(kind byte, payload []byte) error, idle func()) error {
 	defer q.end()
 	reader := bufio.NewReaderSize(q.conn, forwardReadBytes)
+	heard := time.Now()
 	for {
 		if reader.Buffered() == 0 {
 			idle()
@@ -205,6 +223,14 @@ func (q *frameQueue) read(take func(kind byte, payload []byte) error, idle func(
 				return err
 			}
 		}
+		if _, err := reader.Peek(1); err != nil {
+			return err
+		}
+		now := time.Now()
+		if q.stale > 0 && now.Sub(heard) > q.stale {
+			return errMeshStale
+		}
+		heard = now
 		kind, payload, err := readFrame(reader)
 		if err != nil {
 			return err
@@ -223,6 +249,7 @@ type MeshLink struct {
 	*frameQueue
 	peer    broker.NodeID
 	Stalled atomic.Bool // a publisher waited for it in vain; until it has room again nobody waits
+	taken   counter     // messages that the other node has taken
 
 	table    sync.RWMutex // guards the fields below
 	number   uint64       // of the last change of interest that was confirmed
@@ -237,7 +264,8 @@ func (l *MeshLink) AwaitRoom(d time.Duration) bool { return l.awaitRoom(d) }
 // Full tells whether there is no room.
 func (l *MeshLink) Full() bool { return l.full() }
 
-func (l *MeshLink) send(frame []byte) { l.put(frame) }
+// send queues a message and tells which of the link's messages it is.
+func (l *MeshLink) send(frame []byte) (number uint64) { return l.putCounting(frame, 1) }
 
 // known is the number of the last change of the other node's interest.
 func (l *MeshLink) known() uint64 {
@@ -246,15 +274,14 @@ func (l *MeshLink) known() uint64 {
 	return l.number
 }
 
-// sendIf sends a frame unless the interest has changed since, and tells whether it did.
-func (l *MeshLink) sendIf(known uint64, frame []byte) bool {
+// sendIf queues a message unless the interest has changed since, and tells which of the link's messages it is; 0 if it did not go.
+func (l *MeshLink) sendIf(known uint64, frame []byte) (number uint64) {
 	l.table.RLock()
 	defer l.table.RUnlock()
 	if l.number != known {
-		return false
+		return 0
 	}
-	l.put(frame)
-	return true
+	return l.send(frame)
 }
 
 // wants tells whether a subscriber of the other node may want messages of dest.
@@ -280,6 +307,15 @@ func (l *MeshLink) wants(dest string) bool {
 	}
 	l.matches[dest] = match
 	return match
+}
+
+// hear takes what the other node says: what it wants, and how much it has taken.
+func (l *MeshLink) hear(kind byte, payload []byte) error {
+	if kind == frameTaken && len(payload) == 8 {
+		l.taken.reach(binary.BigEndian.Uint64(payload))
+		return nil
+	}
+	return l.interested(kind, payload)
 }
 
 // interested takes a change of the other node's interest, and confirms it.
@@ -329,7 +365,7 @@ func (m *mesh) take(conn net.Conn, peer member) {
 	m.replace(l)
 	var writing sync.WaitGroup
 	writing.Go(l.write)
-	err := l.read(l.interested, func() {})
+	err := l.read(l.hear, func() {})
 	if errors.Is(err, errMeshFrame) {
 		m.node.logger.Warn("link of a node ended", "node", peer.node.String(), "error", err)
 	}
@@ -367,6 +403,8 @@ func (m *mesh) drop(l *MeshLink) {
 type meshInlet struct {
 	*frameQueue
 	confirmed uint64 // guarded by the mesh's mu
+	taken     uint64 // messages taken; of the reading goroutine
+	told      uint64 // how many of them the other side knows of; of the reading goroutine
 }
 
 // queueLocked queues a frame; the caller holds the mesh's mu, so that the changes go out in their order.
@@ -396,6 +434,7 @@ func (m *mesh) runLink(ctx context.Context, peer broker.NodeID, addr string) {
 // serve says what this node wants on a link that is open, and takes what comes, until it ends.
 func (m *mesh) serve(ctx context.Context, conn net.Conn, peer broker.NodeID) {
 	l := &meshInlet{frameQueue: newFrameQueue(conn)}
+	l.stale = meshStale
 	stop := context.AfterFunc(ctx, l.end)
 	defer stop()
 	m.mu.Lock()
@@ -407,7 +446,10 @@ func (m *mesh) serve(ctx context.Context, conn net.Conn, peer broker.NodeID) {
 	m.node.logger.Info("link opened", "node", peer.String())
 	var writing sync.WaitGroup
 	writing.Go(l.write)
-	err := l.read(func(kind byte, payload []byte) error { return m.receive(l, kind, payload) }, m.flush)
+	err := l.read(func(kind byte, payload []byte) error { return m.receive(l, kind, payload) }, func() {
+		m.flush()
+		l.tellTaken()
+	})
 	writing.Wait()
 	m.mu.Lock()
 	delete(m.in, peer)
@@ -416,6 +458,15 @@ func (m *mesh) serve(ctx context.Context, conn net.Conn, peer broker.NodeID) {
 	if ctx.Err() == nil {
 		m.node.logger.Info("link ended", "node", peer.String(), "error", err)
 	}
+}
+
+// tellTaken says how many messages were taken.
+func (l *meshInlet) tellTaken() {
+	if l.told == l.taken {
+		return
+	}
+	l.told = l.taken
+	l.put(endFrame(binary.BigEndian.AppendUint64(beginFrame(nil, frameTaken), l.taken)))
 }
 
 func (m *mesh) flush() {
@@ -445,6 +496,9 @@ func (m *mesh) receive(l *meshInlet, kind byte, payload []byte) error {
 		m.counts.received.Add(1)
 		if m.receiver != nil {
 			m.receiver.ReceiveUnlogged(msg, broker.Seq(number), l.confirmed) // only this goroutine changes it
+		}
+		if l.taken++; l.taken-l.told >= meshTakenEvery {
+			l.tellTaken()
 		}
 		return nil
 	}

@@ -188,6 +188,7 @@ func (l *link) Commit(actions []*stomp.Frame, receipt string) *stomp.ProtocolErr
 			m := l.sender.message
 			m.Headers = append([]byte(nil), m.Headers...)
 			tx.Actions = append(tx.Actions, broker.MessageSent{Message: &m})
+			l.awaitTrail(m.Dest)
 			l.lastLogged(m.Dest)
 			continue
 		}

@@ -81,7 +81,7 @@ func (g *Gateway) tellNotice(dest string, body any, everywhere bool) {
 	}
 	g.tellUnlogged(m)
 	if everywhere {
-		g.node.SendUnlogged(m, 0, nil)
+		g.node.SendUnlogged(m, 0, nil, nil)
 	}
 }
 

@@ -39,7 +39,7 @@ func (g *Gateway) Publish(ctx context.Context, destination string, headers []str
 	if transient {
 		m.At = g.nowInstant()
 		g.tellUnlogged(&m)
-		g.node.SendUnlogged(&m, 0, nil)
+		g.node.SendUnlogged(&m, 0, nil, nil)
 		return 0, nil
 	}
 	seq, err := g.submit(ctx, broker.MessageSent{Message: &m})

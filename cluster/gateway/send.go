@@ -24,6 +24,7 @@ func (l *link) Send(f *stomp.Frame) *stomp.ProtocolError {
 		l.publishUnlogged(receipt)
 		return nil
 	}
+	l.awaitTrail(a.dest)
 	l.lastLogged(a.dest)
 	l.propose(broker.MessageSent{Message: &l.sender.message}, cluster.Ticket{Kind: ticketSend, Tag: receipt})
 	return nil
@@ -41,6 +42,7 @@ type sender struct {
 	logged   loggedMark            // and where it stands
 	loggedBy map[string]loggedMark // the same for others before it; nil until there are two
 	floor    broker.Seq            // stands for those that loggedBy has forgotten
+	trails   *trails               // of unlogged messages; nil until the first
 }
 
 // loggedMark says of a session's last logged message to a destination how many commands have to be answered for it to be, and, once it is,
@@ -167,7 +169,10 @@ func (l *link) publishUnlogged(receipt string) {
 	m := &o.message
 	m.At = g.nowInstant()
 	known := g.node.Interest() // who comes to this node meanwhile likewise
-	g.node.SendUnlogged(m, after, l.patience)
+	if o.trails == nil {
+		o.trails = &trails{}
+	}
+	g.node.SendUnlogged(m, after, l.patience, o.trails.to(m.Dest))
 	o.encoder.reset(m, g.unloggedID())
 	o.unlogged += g.publishUnlogged(&o.encoder, l, &l.wakes, known)
 	l.receipt(receipt)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +32,7 @@ func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)
 
 // running is a node with its gateway and a STOMP server on loopback.
 type running struct {
+	links   *links
 	node    *cluster.Node
 	gateway *gateway.Gateway
 	server  *server.Server
@@ -66,6 +68,7 @@ func startNode(t testing.TB, cfg cluster.Config, options ...func(*server.Config)
 	}
 	r := &running{node: node, dir: cfg.DataDir}
 	r.gateway = gateway.New(node, quiet())
+	r.links = &links{Gateway: r.gateway}
 	sc := server.DefaultConfig()
 	for _, option := range options {
 		option(&sc)
@@ -80,7 +83,7 @@ func startNode(t testing.TB, cfg cluster.Config, options ...func(*server.Config)
 	r.addr = ln.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
 	nodeEnded, served := make(chan error, 1), make(chan error, 1)
-	go func() { nodeEnded <- node.Run(ctx, r.gateway) }()
+	go func() { nodeEnded <- node.Run(ctx, r.links) }()
 	select {
 	case <-node.Ready():
 	case err := <-nodeEnded:
@@ -110,6 +113,27 @@ func startNode(t testing.TB, cfg cluster.Config, options ...func(*server.Config)
 	r.kill = func() { endNode(); endServer() }
 	t.Cleanup(r.stop)
 	return r
+}
+
+// links takes what comes from other nodes for the gateway, when it may.
+type links struct {
+	*gateway.Gateway
+	gate atomic.Pointer[chan struct{}]
+}
+
+// ReceiveUnlogged implements cluster.Receiver.
+func (l *links) ReceiveUnlogged(m *broker.Message, after broker.Seq, known uint64) {
+	if gate := l.gate.Load(); gate != nil {
+		<-*gate
+	}
+	l.Gateway.ReceiveUnlogged(m, after, known)
+}
+
+// hold keeps the node from taking unlogged messages of others until release is called.
+func (l *links) hold() (release func()) {
+	gate := make(chan struct{})
+	l.gate.Store(&gate)
+	return sync.OnceFunc(func() { close(gate) })
 }
 
 // inspect looks at the fold's state.

@@ -105,30 +105,46 @@ func TestUnloggedMessagesOfOtherNodes(t *testing.T) {
 		})
 	})
 
-	t.Run("do not overtake a logged one of the same session to the same destination", func(t *testing.T) {
-		subscriber := nodes[2].connect(t)
+	t.Run("keep their place among the logged ones of the same session to the same destination", func(t *testing.T) {
+		subscriber, other := nodes[2].connect(t), nodes[2].connect(t)
 		subscriber.subscribe("0", "/topic/mixed")
+		other.subscribe("0", "/topic/mixed.too")
 		publisher := nodes[1].connect(t)
 		for i := range 300 {
-			if i%3 == 0 {
-				publisher.send("/topic/mixed", strconv.Itoa(i))
-			} else {
-				publisher.send("/topic/mixed", strconv.Itoa(i), "persistent", "false")
+			for _, dest := range []string{"/topic/mixed", "/topic/mixed.too"} {
+				if i%3 == 0 {
+					publisher.send(dest, strconv.Itoa(i))
+				} else {
+					publisher.send(dest, strconv.Itoa(i), "persistent", "false")
+				}
 			}
 		}
-		logged, unlogged := 0, -1 // the next of those, and the last of these
-		for body := range strings.FieldsSeq(subscriber.bodies(300)) {
-			i, err := strconv.Atoi(body)
-			switch {
-			case err != nil:
-				t.Fatal(err)
-			case i%3 == 0 && i == logged:
-				logged += 3
-			case i%3 != 0 && unlogged < i && i < logged:
-				unlogged = i
-			default:
-				t.Errorf("%d came when the next logged one was %d and the last unlogged one %d", i, logged, unlogged)
+		check(t, "bodies", subscriber.bodies(300), numbered("", 0, 299))
+		check(t, "bodies of the other topic", other.bodies(300), numbered("", 0, 299))
+	})
+
+	t.Run("are before a later logged one, however slow their way is", func(t *testing.T) {
+		subscriber := nodes[2].connect(t)
+		subscriber.subscribe("0", "/topic/slow")
+		release := nodes[2].links.hold()
+		defer func() { release() }()
+		publisher := nodes[1].connect(t)
+		for _, transaction := range []bool{false, true} {
+			publisher.send("/topic/slow", "1", "persistent", "false")
+			if transaction {
+				publisher.do(stomp.CommandBegin, "transaction", "t")
+				publisher.send("/topic/slow", "2", "transaction", "t")
+				publisher.do(stomp.CommandCommit, "transaction", "t", "receipt", "done")
+			} else {
+				publisher.send("/topic/slow", "2", "receipt", "done")
 			}
+			check(t, "bodies while the way is closed", subscriber.pending(), "")
+			publisher.send("/topic/quick", "", "receipt", "other")
+			release()
+			publisher.awaitReceipt("done")
+			publisher.awaitReceipt("other")
+			check(t, "bodies", subscriber.bodies(2), "1 2")
+			release = nodes[2].links.hold()
 		}
 	})
 

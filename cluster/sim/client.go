@@ -99,6 +99,7 @@ type publisher struct {
 	client
 	topic, queue string // to one of them, or in transactions to both
 	unlogged     bool
+	mixed        bool // some unlogged, some not
 	lives, sent  int
 }
 
@@ -130,12 +131,15 @@ func (p *publisher) burst(s *session) error {
 			s.write(stomp.CommandSend, bodies[1], "destination", p.queue, "transaction", receipt)
 			s.write(stomp.CommandCommit, "", "transaction", receipt, "receipt", receipt)
 			waiting[receipt] = bodies
-		case p.unlogged: // their order is one session's
+		case p.unlogged || p.mixed && p.random.IntN(2) == 0: // their order is one session's
 			body = fmt.Sprintf("%s.%d %d", p.name, p.lives, p.sent)
 			p.world.History.SentUnlogged(p.topic, body)
 			s.write(stomp.CommandSend, body, "destination", p.topic, "persistent", "false", "receipt", receipt)
 			waiting[receipt] = nil
 		default:
+			if p.mixed {
+				body = fmt.Sprintf("%s.%d %d", p.name, p.lives, p.sent)
+			}
 			p.world.History.Sent(p.topic+p.queue, body)
 			s.write(stomp.CommandSend, body, "destination", p.topic+p.queue, "receipt", receipt)
 			waiting[receipt] = []string{body}

@@ -148,6 +148,8 @@ func (h *History) Got(who, topic, body string, offset uint64) {
 		h.faultLocked("%s got offset %d after %d", who, offset, r.last)
 	case number <= r.numbers[name]:
 		h.faultLocked("%s got %q after number %d of the same publisher", who, body, r.numbers[name])
+	case number <= r.unlogged[name]:
+		h.faultLocked("%s got %q after the unlogged number %d of the same session", who, body, r.unlogged[name])
 	}
 	if other, known := h.offsets[offset]; known && other != body {
 		h.faultLocked("%s got %q at %d, where others got %q", who, body, offset, other)
@@ -167,6 +169,9 @@ func (h *History) GotUnlogged(who, topic, body string) {
 	}
 	if number <= r.unlogged[name] {
 		h.faultLocked("%s got the unlogged %q after number %d", who, body, r.unlogged[name])
+	}
+	if number <= r.numbers[name] {
+		h.faultLocked("%s got the unlogged %q after the logged number %d of the same session", who, body, r.numbers[name])
 	}
 	r.unlogged[name] = number
 	h.unlogged[body]++

@@ -62,6 +62,7 @@ func (w *World) live(seed uint64, lasts time.Duration) {
 	}
 	publishing.Go((&publisher{client: make1("both"), topic: "/topic/a", queue: "/queue/a"}).run)
 	publishing.Go((&publisher{client: make1("fast"), topic: "/topic/a", unlogged: true}).run)
+	publishing.Go((&publisher{client: make1("mixed"), topic: "/topic/a", mixed: true}).run)
 
 	w.Torment(lasts)
 	calm.Store(true)

@@ -1,0 +1,109 @@
+// What runs in a browser: stompjs over a WebSocket or over SockJS, that connects again by itself and subscribes again when it has.
+
+import { Client } from '@stomp/stompjs';
+import SockJS from 'sockjs-client';
+import { WebSocket } from 'ws';
+import { until } from '../../harness/lines.js';
+
+/** The ways to a Spring endpoint. */
+export const transports = ['websocket', 'sockjs'];
+
+/** One user in front of one instance. */
+export class Browser {
+  received = []; // all messages of all subscriptions, in the order of their coming
+  errors = []; // ERROR frames
+  connects = 0;
+  closes = 0;
+  #subscriptions = [];
+  #receipts = 0;
+
+  /** @param options stompjs's own */
+  constructor(instance, user, { transport = 'websocket', reconnectDelay = 0, onMessage, ...options } = {}) {
+    this.user = user;
+    this.onMessage = onMessage;
+    this.client = new Client({ reconnectDelay, heartbeatIncoming: 10_000, heartbeatOutgoing: 10_000, ...options });
+    this.client.webSocketFactory = () =>
+      (this.socket =
+        transport === 'sockjs'
+          ? new SockJS(instance.sockJSURL(user), null, { timeout: 20_000, transports: ['websocket', 'xhr-streaming'] })
+          : new WebSocket(instance.webSocketURL(user), this.client.stompVersions.protocolVersions()));
+    this.client.onConnect = frame => {
+      this.connects++;
+      this.connected = frame;
+      for (const subscription of this.#subscriptions) this.#open(subscription);
+    };
+    this.client.onStompError = frame => this.errors.push(frame);
+    this.client.onWebSocketClose = () => this.closes++;
+  }
+
+  /** Connects, and subscribes with a receipt to each of these: whatever is sent from then on comes. */
+  async open(...destinations) {
+    this.client.activate();
+    await until(`${this.user} to connect`, () => {
+      if (this.errors.length > 0 && this.connects === 0) throw new Error(this.errors[0].headers.message);
+      return this.connects > 0;
+    });
+    for (const destination of destinations) await this.subscribe(destination);
+    return this;
+  }
+
+  async subscribe(destination, headers = {}) {
+    const subscription = { destination, headers };
+    this.#subscriptions.push(subscription);
+    await this.#open(subscription);
+  }
+
+  /** Subscribes without waiting for anything: Spring's own broker gives no receipts. */
+  subscribeUnasked(destination) {
+    this.#subscriptions.push({ destination, headers: {}, unasked: true });
+    this.#open(this.#subscriptions.at(-1));
+  }
+
+  #open({ destination, headers, unasked }) {
+    const take = message => {
+      this.received.push(message);
+      this.onMessage?.(message);
+    };
+    if (unasked) {
+      this.client.subscribe(destination, take, headers);
+      return undefined;
+    }
+    return this.#receipt(`SUBSCRIBE to ${destination}`, receipt => this.client.subscribe(destination, take, { ...headers, receipt }));
+  }
+
+  /** Sends and waits for the receipt, which the broker gives: it does not come for /app. */
+  send(destination, body, headers = {}) {
+    return this.#receipt(`SEND to ${destination}`, receipt =>
+      this.client.publish({ destination, body, headers: { ...headers, receipt } }),
+    );
+  }
+
+  async #receipt(what, write) {
+    const id = `r-${++this.#receipts}`;
+    let arrived = false;
+    this.client.watchForReceipt(id, () => (arrived = true));
+    write(id);
+    await until(`the receipt of ${this.user}'s ${what}`, () => arrived);
+  }
+
+  /** Waits for so many messages and gives them. */
+  async take(count) {
+    await until(`${count} messages for ${this.user}, who has ${this.received.length}`, () => this.received.length >= count);
+    return this.received.splice(0, count);
+  }
+
+  /** The bodies of so many messages, read as JSON. */
+  async bodies(count) {
+    return (await this.take(count)).map(message => JSON.parse(message.body));
+  }
+
+  /** DISCONNECT with a receipt, and the end of the connection. */
+  async close() {
+    await this.client.deactivate();
+  }
+
+  /** Drops the connection without a word. */
+  async drop() {
+    await this.client.deactivate({ force: true });
+  }
+}

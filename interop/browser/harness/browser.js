@@ -19,12 +19,13 @@ export async function startBrowser(site) {
   return {
     end: () => browser.close(),
     browser,
-    /** Opens the page as somebody, in a browser context of its own or, with `beside`, in another tab of that visitor's. */
-    async open({ name, node = 1, rooms, room, with: other, origin = site.origin, beside, viewport = desktop, ready = true }) {
+    /** Opens the page as somebody, in a browser context of its own or, with `beside`, in another tab of that visitor's; `before` prepares the page. */
+    async open({ name, node = 1, rooms, room, with: other, origin = site.origin, beside, viewport = desktop, ready = true, before }) {
       const context = beside?.context ?? (await browser.newContext({ viewport, locale: 'en-GB', timezoneId: 'UTC' }));
       const page = await context.newPage();
       await page.setViewportSize(viewport);
       page.setDefaultTimeout(waitMillis);
+      await before?.(page);
       const asked = new URLSearchParams(Object.entries({ name, node, rooms: rooms?.join(), room, with: other }).filter(([, value]) => value !== undefined));
       const visitor = new Visitor(name, context, page);
       await page.goto(`${origin}/?${asked}`);

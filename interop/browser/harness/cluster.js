@@ -59,6 +59,8 @@ export async function startCluster({ nodes = 3, args = [] } = {}) {
       leader: async () => (await ask('leader')).leader,
       kill: async n => (await ask(`kill ${n}`)).killed,
       start: async n => (await ask(`start ${n}`)).node,
+      killAll: () => ask('kill all'),
+      startAll: async () => (await ask('start all')).nodes,
       stop: async n => (await ask(`stop ${n}`)).exitCode,
       pause: n => ask(`pause ${n}`),
       resume: n => ask(`resume ${n}`),

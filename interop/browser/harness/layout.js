@@ -2,10 +2,14 @@
 
 import assert from 'node:assert/strict';
 
-/** Fails with all faults that the page has in the state that it is in. */
+const settleMillis = 5_000; // a page draws itself anew when its screen has another size
+
+/** Fails with all faults that the page has in the state that it is in, and keeps. */
 export async function assertLayout(page, what) {
   const { width, height } = page.viewportSize();
-  assert.deepEqual(await layoutFaults(page), [], `layout of ${what} at ${width}x${height}`);
+  let faults = await layoutFaults(page);
+  for (const deadline = Date.now() + settleMillis; faults.length > 0 && Date.now() < deadline; ) faults = await layoutFaults(page);
+  assert.deepEqual(faults, [], `layout of ${what} at ${width}x${height}`);
 }
 
 export const layoutFaults = page => page.evaluate(findFaults);
@@ -58,7 +62,8 @@ function findFaults() {
       if (getComputedStyle(element).display !== 'inline' && (rect.left < box.left - 1 || rect.right > box.right + 1)) {
         faults.push(`${short(node.data)} sticks out of its ${element.tagName}.${element.className}: ${round(rect)} and ${round(box)}`);
       }
-      lines.push({ node, element, rect, text: short(node.data) });
+      const part = { left: Math.max(rect.left, window.left), top: Math.max(rect.top, window.top), right: Math.min(rect.right, window.right), bottom: Math.min(rect.bottom, window.bottom) };
+      lines.push({ node, element, rect: part, text: short(node.data) });
     }
   }
   for (const [i, a] of lines.entries()) {

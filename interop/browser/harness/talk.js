@@ -4,17 +4,14 @@ import assert from 'node:assert/strict';
 
 const linesMax = 400; // of one speaker; the page shows 500 messages
 
-/**
- * Says numbered lines, each when the one before has come round, until `until` has become true and `more` lines after that were said. With
- * `wait: false` it does not wait for a line to come round: a speaker whose own connection breaks.
- */
-export async function keepTalking(visitor, words, { until, more = 10, wait = true }) {
+/** Says numbered lines, `ahead` of those that have come round, until `until` has become true and `more` lines after that were said. */
+export async function keepTalking(visitor, words, { until, more = 10, ahead = 1 }) {
   const said = [];
   for (let left = more; left > 0; ) {
     assert.ok(said.length < linesMax, `${visitor.name} has said ${linesMax} lines, and what was waited for is not there`);
     const text = `${words} ${said.length + 1}`;
     await visitor.say(text);
-    if (wait) await visitor.seesText(text);
+    await visitor.sees('its messages come round', ahead => document.querySelectorAll('.pending').length < ahead, ahead);
     said.push(text);
     if (until()) left--;
   }

@@ -76,8 +76,7 @@ function comeIn(me, first) {
   });
   chat.addEventListener('outbox', drawOutbox);
   chat.addEventListener('gap', () => view.addLine('some older messages are gone'));
-  chat.addEventListener('notice', ({ detail: { type, message } }) => {
-    if (type !== 'drain') return;
+  chat.addEventListener('notice', ({ detail: message }) => {
     view.showBanner(message);
     setTimeout(() => view.showBanner(), noticeMillis);
   });
@@ -108,6 +107,7 @@ function comeIn(me, first) {
   };
   const say = () => {
     if (textarea.value.trim() === '') return;
+    view.goToEnd();
     chat.say(open.room ? { room: open.room } : { user: open.user }, textarea.value, quote);
     textarea.value = '';
     setQuote();

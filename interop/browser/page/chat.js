@@ -10,7 +10,7 @@ const quoteLettersMax = 140;
 const tryAgain = new Set(['no-quorum', 'outcome-unknown', 'disk-full']);
 const eventsDestination = '/topic/server.events';
 
-/** Events: `message` (a new one), `outbox`, `notice` (of the broker), `trouble` (an ERROR), `gap`. */
+/** Events: `message` (a new one), `outbox`, `notice` (of the broker, to this page), `trouble` (an ERROR), `gap`. */
 export class Chat extends EventTarget {
   tallies = { repeated: 0, twins: 0 };
   #retry;
@@ -54,8 +54,13 @@ export class Chat extends EventTarget {
       });
       client.subscribe(source.destination, message => this.#take(source, message), { ...position(source), receipt });
     }
-    client.subscribe(eventsDestination, message => this.#tell('notice', JSON.parse(message.body)));
+    client.subscribe(eventsDestination, message => this.#notice(JSON.parse(message.body)));
     this.#flush(this.outbox.unsettled());
+  }
+
+  /** All nodes tell their subscribers that one of them drains; a session's name begins with its node's. */
+  #notice({ type, message, node }) {
+    if (type === 'drain' && this.connection.session.startsWith(`${node}-`)) this.#tell('notice', message);
   }
 
   #take(source, { headers, body }) {

@@ -6,7 +6,7 @@ const reconnectMillis = 400; // before the first try of another node; doubled up
 const reconnectMillisMax = 8_000;
 const jitterMillis = 400; // at random on top: all pages of a node lose it at the same moment
 const connectMillis = 6_000; // a machine that vanished does not refuse, it is silent
-const heartbeatMillis = 5_000; // a node is given up after twice this
+const heartbeatMillis = 10_000; // what the broker offers, too; stompjs gives a silent node up after two to three of them
 const probeMillis = 3_000;
 const lookMillis = 3_000; // between two looks whether a failed node is back
 
@@ -37,7 +37,7 @@ export class Connection extends EventTarget {
       heartbeatStrategy: 'worker', // browsers slow the timers of hidden tabs
       discardWebsocketOnCommFailure: true, // the closing handshake of a silent node would never end
       beforeConnect: () => this.#chooseNode(),
-      onConnect: () => this.#opened(),
+      onConnect: frame => this.#opened(frame),
       onWebSocketClose: event => this.#closed(event),
       onStompError: frame => this.dispatchEvent(new CustomEvent('refusal', { detail: frame })),
     });
@@ -73,7 +73,8 @@ export class Connection extends EventTarget {
     this.#become(this.state);
   }
 
-  #opened() {
+  #opened({ headers }) {
+    this.session = headers.session;
     this.#tries = 0;
     this.failed.delete(this.current);
     this.#become('connected', `connected to ${this.node.name}`);

@@ -4,6 +4,7 @@ import { colour, initial } from './words.js';
 
 const shownMax = 500; // messages in the document
 const journalMax = 6;
+const endPixels = 40; // so near to the end counts as at the end
 
 export const badgeWords = { connecting: 'Connecting', connected: 'Connected', reconnecting: 'Reconnecting', refused: 'Refused' };
 const pendingWords = { waiting: 'on its way', stored: 'stored', refused: 'not sent' };
@@ -23,10 +24,23 @@ const hour = time => new Date(time).toLocaleTimeString('en-GB', { hour: '2-digit
 const avatar = name => make('span', `avatar colour-${colour(name)}`, initial(name));
 
 export class View {
+  #atEnd = true;
+
   constructor(me) {
     this.me = me;
     $('me').replaceChildren(avatar(me), ` ${me}`);
     this.onQuote = () => {};
+    // Whoever reads further up is left there; whoever is at the end stays at the end, also when the room for the list changes.
+    const list = $('messages');
+    let before = {};
+    list.addEventListener('scroll', () => {
+      const { scrollTop, scrollHeight, clientHeight } = list;
+      const sameSize = scrollHeight === before.scrollHeight && clientHeight === before.clientHeight;
+      if (scrollHeight - scrollTop - clientHeight < endPixels) this.#atEnd = true;
+      else if (sameSize && scrollTop < before.scrollTop) this.#atEnd = false; // a reader went up
+      before = { scrollTop, scrollHeight, clientHeight };
+    });
+    new ResizeObserver(() => this.#end()).observe(list);
   }
 
   /** One message of the open conversation, at the end. */
@@ -62,6 +76,7 @@ export class View {
   show(messages) {
     $('messages').replaceChildren();
     for (const message of messages.slice(-shownMax)) $('messages').append(this.#message(message));
+    this.#atEnd = true;
     this.#end();
   }
 
@@ -72,7 +87,7 @@ export class View {
       const note = make('span', 'note', why ? `${pendingWords[state]}: ${why}` : pendingWords[state]);
       $('messages').append(make('li', 'pending', make('div', 'said', [make('div', 'bubble', make('p', 'text', text)), note]), { state }));
     }
-    if (items.length > 0) this.#end();
+    this.#end();
   }
 
   showPlaces(rooms, people, open, choose) {
@@ -93,7 +108,7 @@ export class View {
     badge.textContent = badgeWords[state];
     $('nodes').replaceChildren(
       ...nodes.map(({ name }, i) => {
-        const pill = make('button', 'node', name, { state: i === current ? state : failed.has(i) ? 'failed' : 'idle' });
+        const pill = make('button', 'node', name, { state: i === current || state === 'refused' ? state : failed.has(i) ? 'failed' : 'idle' });
         pill.type = 'button';
         if (i === current) pill.setAttribute('aria-current', 'true');
         pill.title = i === current ? `this page's node` : `move to ${name}`;
@@ -126,7 +141,13 @@ export class View {
     $('quoting').textContent = text ?? '';
   }
 
+  /** To the newest message, wherever the reader was. */
+  goToEnd() {
+    this.#atEnd = true;
+    this.#end();
+  }
+
   #end() {
-    $('messages').scrollTop = $('messages').scrollHeight;
+    if (this.#atEnd) $('messages').scrollTop = $('messages').scrollHeight;
   }
 }

@@ -47,8 +47,8 @@ describe('a node that drains', { skip }, () => {
         })(),
       );
       const spoken = await Promise.all([
-        keepTalking(alice, 'alice', { until: () => moved.done }),
-        keepTalking(bob, 'bob', { until: () => moved.done, wait: false }),
+        keepTalking(alice, 'Packed: order', { until: () => moved.done }),
+        keepTalking(bob, 'Shipped: order', { until: () => moved.done, ahead: 5 }),
       ]);
       assert.equal(await moved.promise, 0, 'exit code of the node');
       await assertSame([alice, bob], ...spoken);
@@ -56,6 +56,7 @@ describe('a node that drains', { skip }, () => {
       assert.deepEqual(await alice.journal(), ['connected to node 1'], "what happened to alice's connection");
       for (const visitor of [alice, bob]) assert.equal((await visitor.tallies()).twins, 0, `messages that came twice to ${visitor.name}`);
       await bob.sees('the notice of the broker', () => document.querySelector('#banner:not([hidden])[data-kind=notice]')?.textContent.length > 0);
+      assert.ok(await alice.page.locator('#banner').isHidden(), "a notice at alice, whose node does not drain");
       await pair(way === 'SIGTERM' ? 'node-stopped' : 'node-drained', alice, bob);
       await stage.cluster.start(node);
       for (const visitor of [alice, bob]) await visitor.close();

@@ -82,9 +82,12 @@ func newCluster(binary, dir string, count int, args []string) (*cluster, error) 
 	return c, nil
 }
 
-// startAll starts all nodes and waits until they are ready.
+// startAll starts all nodes that do not run and waits until all are ready.
 func (c *cluster) startAll(ctx context.Context) error {
 	for _, n := range c.nodes {
+		if n.view().Running {
+			continue
+		}
 		if err := n.start(); err != nil {
 			return err
 		}

@@ -53,6 +53,7 @@ func (n *Node) runTicks(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 		}
+		n.doubt.tick(n.leads.Load())
 		n.fold.giveUp()
 		if !n.leads.Load() {
 			heard = silence{}

@@ -57,7 +57,7 @@ type Performer interface {
 // Node is one member of a cluster.
 //
 // Goroutines, all from Run: runDelays (proposer), runRoute, runTicks, runAnswers, runRebirth, runPositions, runAnnounce, awaitEnd, the store's flusher,
-// the questions to seeds (askStatus), the streams of submissions, and those of Raft and its transport.
+// the questions to seeds (askStatus), the streams of submissions, the calls of Doubted, and those of Raft and its transport.
 type Node struct {
 	cfg    Config
 	self   identities
@@ -79,7 +79,8 @@ type Node struct {
 	mesh      *mesh
 	arrivals  *arrivals
 	snapshots *stateSnapshots
-	watcher   Watcher                // nil: nobody asks; set by Run
+	watcher   Watcher // nil: nobody asks; set by Run
+	doubt     doubt
 	admitting sync.Mutex             // held by the one admission under way
 	waiting   atomic.Pointer[string] // what keeps the node out of its cluster, for people; nil when nothing does
 	running   atomic.Bool
@@ -217,6 +218,10 @@ func (n *Node) Run(ctx context.Context, p Performer) error {
 	n.fold.perform(p)
 	n.mesh.receiver, _ = p.(Receiver)
 	n.watcher, _ = p.(Watcher)
+	n.doubt.start = n.start
+	if d, ok := p.(Doubter); ok && n.cfg.Addr != "" {
+		n.doubt.begin(d.Doubted)
+	}
 	n.states.startFlusher(n.fail)
 
 	err := n.takePart(ctx)

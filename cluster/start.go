@@ -64,5 +64,6 @@ func (n *Node) transport() *safeTransport {
 	}))
 	safe.named = true
 	safe.receiveStates(n.arrivals.take)
+	safe.tellHeard(n.doubt.hear)
 	return safe
 }

@@ -57,6 +57,7 @@ type safeTransport struct {
 	mu      sync.Mutex // guards the fields below
 	closed  bool
 	intake  intake // nil: Raft receives states itself
+	hears   func() // called when a leader speaks; nil: nobody asks
 	applied uint64 // the leader's
 	peers   map[raft.ServerID]*peerProgress
 	heard   map[raft.ServerID]uint64 // how many AppendEntries each node has answered
@@ -105,6 +106,7 @@ func (t *safeTransport) forward() {
 		}
 		switch request := call.Command.(type) {
 		case *raft.AppendEntriesRequest:
+			t.hear()
 			received := *request // in memory the sender still reads its own
 			capCommit(&received)
 			call.Command = &received
@@ -121,6 +123,22 @@ func (t *safeTransport) forward() {
 			call.Respond(nil, errTransportClosed)
 			return
 		}
+	}
+}
+
+// tellHeard has fn called whenever a leader speaks; it must not block.
+func (t *safeTransport) tellHeard(fn func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.hears = fn
+}
+
+func (t *safeTransport) hear() {
+	t.mu.Lock()
+	fn := t.hears
+	t.mu.Unlock()
+	if fn != nil {
+		fn()
 	}
 }
 

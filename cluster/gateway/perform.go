@@ -23,6 +23,8 @@ func (g *Gateway) Outcome(t cluster.Ticket, seq broker.Seq, refusal broker.Refus
 		g.answerSession(owner.link, t, refusal)
 	case *publication:
 		owner.done <- publishOutcome{seq: seq, refusal: refusal}
+	case *confirmation:
+		owner.told <- true
 	}
 }
 
@@ -61,6 +63,8 @@ func (g *Gateway) Unanswered(t cluster.Ticket, inDoubt bool) {
 		g.unansweredSession(owner.link, t, err)
 	case *publication:
 		owner.done <- publishOutcome{err: err}
+	case *confirmation:
+		owner.told <- false
 	}
 }
 

@@ -34,7 +34,7 @@ func (s *queueSub) deliver(fx *broker.Effect, e *encoder, wakes *wakeList) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.pending) == 0 && !s.link.session.Full() {
+	if len(s.pending) == 0 && !s.link.session.Full() && !s.link.gateway.node.InDoubt() {
 		m := fx.Message
 		if m == nil {
 			m = s.link.gateway.node.Recent(fx.Body)
@@ -55,7 +55,7 @@ func (s *queueSub) deliver(fx *broker.Effect, e *encoder, wakes *wakeList) {
 
 // refill writes pending deliveries while there is space; on the session's writing goroutine.
 func (s *queueSub) refill(r *refiller, space int) (written int, done bool) {
-	for written < space {
+	for written < space && !s.link.gateway.node.InDoubt() {
 		s.mu.Lock()
 		if len(s.pending) == 0 || s.closed.Load() {
 			s.pending = nil

@@ -31,7 +31,7 @@ func (l *link) Refill(space int) {
 		space -= n
 		if !done {
 			l.addWaiting(s)
-			again = true
+			again = again || !l.gateway.node.InDoubt() // until it is settled there is nothing to do
 		}
 	}
 	for i, lag := 0, l.takeLagging(); i < len(lag); i++ {

@@ -89,9 +89,19 @@ func (c *pausing) round(t *testing.T, round int, paused *crashBroker, led bool) 
 		c.moved = append(c.moved, time.Since(stopped))
 	}
 	<-time.After(c.pause)
+	before, _ := held.counts() // it has read long ago what was on the way when its node stood still
+	settled := map[uint64]bool{}
+	for _, w := range working {
+		w.addSettled(settled)
+	}
 	paused.node.signal(t, syscall.SIGCONT)
 
 	<-held.ended
+	for _, d := range held.got[before:] {
+		if settled[d.offset] {
+			t.Errorf("round %d: %v came from the node that stood still, after another had acknowledged it with a receipt", round, d)
+		}
+	}
 	wantCode(t, "consumer of the node that stood still", held.err, toldOfPause...)
 	for _, p := range still { // what they have a receipt for, and what was refused, is looked for below
 		<-p.ended

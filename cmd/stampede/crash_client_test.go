@@ -422,6 +422,17 @@ func newJournal() *journal {
 	return &journal{groups: map[string][]uint64{}, receipted: map[string]bool{}}
 }
 
+// addSettled adds the offsets of what was acknowledged with a receipt.
+func (j *journal) addSettled(offsets map[uint64]bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for group := range j.receipted {
+		for _, offset := range j.groups[group] {
+			offsets[offset] = true
+		}
+	}
+}
+
 // take notes one line.
 func (j *journal) take(line string) {
 	j.mu.Lock()

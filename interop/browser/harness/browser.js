@@ -42,6 +42,9 @@ class Visitor {
   constructor(name, context, page) {
     Object.assign(this, { name, context, page });
     page.on('pageerror', error => this.faults.push(error.stack ?? String(error)));
+    page.on('console', message => {
+      if (message.type() === 'error' && message.text().includes('Content Security Policy')) this.faults.push(message.text());
+    });
     page.on('websocket', socket => {
       socket.on('framesent', ({ payload }) => this.frames.push({ to: 'broker', text: String(payload) }));
       socket.on('framereceived', ({ payload }) => this.frames.push({ to: 'page', text: String(payload) }));

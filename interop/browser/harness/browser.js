@@ -1,13 +1,22 @@
 // Chromium and the chat pages in it. A Visitor is one page: what somebody does there and sees there.
 
 import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
 import { chromium as playwright } from 'playwright-core';
 import { chromium as executablePath, missing } from './needs.js';
 
 const waitMillis = 60_000; // longer than anything here takes on a busy machine; a test that waits it out has failed
 const launchMillis = 90_000;
 
-const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const flags = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
 
 export const desktop = { width: 1280, height: 800 };
 export const mobile = { width: 390, height: 844 };
@@ -16,35 +25,48 @@ export async function startBrowser(site) {
   const faults = missing();
   if (faults.length > 0) throw new Error(faults.join('; '));
   const browser = await playwright.launch({ executablePath, args: flags, timeout: launchMillis });
-  return {
+  const driver = {
     end: () => browser.close(),
-    browser,
-    /** Opens the page as somebody, in a browser context of its own or, with `beside`, in another tab of that visitor's; `before` prepares the page. */
+    /** Opens several pages at once. */
+    openAll: (...visitors) => Promise.all(visitors.map(driver.open)),
+    /**
+     * Opens the page as somebody, in a browser context of its own or, with `beside`, in another tab of that visitor's; `before` prepares the
+     * page.
+     */
     async open({ name, node = 1, rooms, room, with: other, origin = site.origin, beside, viewport = desktop, ready = true, before }) {
       const context = beside?.context ?? (await browser.newContext({ viewport, locale: 'en-GB', timezoneId: 'UTC' }));
       const page = await context.newPage();
       await page.setViewportSize(viewport);
       page.setDefaultTimeout(waitMillis);
       await before?.(page);
-      const asked = new URLSearchParams(Object.entries({ name, node, rooms: rooms?.join(), room, with: other }).filter(([, value]) => value !== undefined));
+      const words = { name, node, rooms: rooms?.join(), room, with: other };
+      const asked = new URLSearchParams(Object.entries(words).filter(([, value]) => value !== undefined));
       const visitor = new Visitor(name, context, page);
       await page.goto(`${origin}/?${asked}`);
       if (ready) await visitor.ready();
       return visitor;
     },
   };
+  return driver;
 }
 
 class Visitor {
   faults = []; // of the page's own code
+  #arrivals = new EventEmitter(); // 'frame' for each that came
   frames = []; // what went over its WebSockets: {to: 'broker' or 'page', text}
 
   constructor(name, context, page) {
     Object.assign(this, { name, context, page });
     page.on('pageerror', error => this.faults.push(error.stack ?? String(error)));
+    page.on('console', message => {
+      if (message.type() === 'error' && message.text().includes('Content Security Policy')) this.faults.push(message.text());
+    });
     page.on('websocket', socket => {
       socket.on('framesent', ({ payload }) => this.frames.push({ to: 'broker', text: String(payload) }));
-      socket.on('framereceived', ({ payload }) => this.frames.push({ to: 'page', text: String(payload) }));
+      socket.on('framereceived', ({ payload }) => {
+        this.frames.push({ to: 'page', text: String(payload) });
+        this.#arrivals.emit('frame');
+      });
     });
   }
 
@@ -55,6 +77,18 @@ class Visitor {
     } catch (error) {
       const screen = await this.page.evaluate(() => document.body.innerText).catch(String);
       throw new Error(`${this.name} does not see ${what} (${JSON.stringify(argument)}): ${error.message}\nThe page shows:\n${screen}`);
+    }
+  }
+
+  /** Waits until a frame that matches came over the page's WebSocket. */
+  async gets(what, pattern) {
+    const signal = AbortSignal.timeout(waitMillis);
+    for (;;) {
+      const frame = this.frames.find(({ to, text }) => to === 'page' && pattern.test(text));
+      if (frame) return frame.text;
+      await once(this.#arrivals, 'frame', { signal }).catch(() => {
+        throw new Error(`${this.name} does not get ${what}: no frame like ${pattern} in ${waitMillis} ms`);
+      });
     }
   }
 

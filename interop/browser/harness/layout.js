@@ -20,15 +20,23 @@ function findFaults() {
   const short = text => JSON.stringify(text.trim().slice(0, 40));
   const shown = element => element && element.checkVisibility({ visibilityProperty: true }) && element.getBoundingClientRect().width > 0;
   const round = ({ left, top, right, bottom }) => [left, top, right, bottom].map(Math.round).join();
-  const meet = (a, b, slack) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > slack && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > slack;
+  const common = (a, b) => ({
+    left: Math.max(a.left, b.left),
+    top: Math.max(a.top, b.top),
+    right: Math.min(a.right, b.right),
+    bottom: Math.min(a.bottom, b.bottom),
+  });
+  const meet = (a, b, slack) => common(a, b).right - common(a, b).left > slack && common(a, b).bottom - common(a, b).top > slack;
   const inside = (a, b) => a.left >= b.left - 1 && a.top >= b.top - 1 && a.right <= b.right + 1 && a.bottom <= b.bottom + 1;
   const screen = { left: 0, top: 0, right: innerWidth, bottom: innerHeight };
 
-  if (document.documentElement.scrollWidth > innerWidth) faults.push(`the page is ${document.documentElement.scrollWidth} wide, the screen ${innerWidth}`);
-  if (document.documentElement.scrollHeight > innerHeight) faults.push(`the page is ${document.documentElement.scrollHeight} high, the screen ${innerHeight}`);
+  const { scrollWidth, scrollHeight } = document.documentElement;
+  if (scrollWidth > innerWidth) faults.push(`the page is ${scrollWidth} wide, the screen ${innerWidth}`);
+  if (scrollHeight > innerHeight) faults.push(`the page is ${scrollHeight} high, the screen ${innerHeight}`);
 
   // Regions lie on the screen and beside each other.
-  for (const group of [['.bar', '.side', '.talk'], ['#banner', '#messages', '#composer'], ['.brand', '#nodes', '#badge'], ['#quoting', '#text', '#send']]) {
+  const groups = ['.bar .side .talk', '#banner #messages #composer', '.brand #nodes #badge', '#quoting #text #send'];
+  for (const group of groups.map(names => names.split(' '))) {
     const regions = group.map(name => [name, document.querySelector(name)]).filter(([, element]) => shown(element));
     for (const [name, element] of regions) {
       const rect = element.getBoundingClientRect();
@@ -57,13 +65,15 @@ function findFaults() {
       const window = scroller ? scroller.getBoundingClientRect() : screen;
       if (scroller ? !meet(rect, window, 0) : false) continue; // scrolled away
       if (!scroller && !inside(rect, screen)) faults.push(`${short(node.data)} is off the screen: ${round(rect)}`);
-      for (const one of around) if (one !== scroller && !inside(rect, one.getBoundingClientRect())) faults.push(`${short(node.data)} is cut off by ${one.tagName}.${one.className}`);
+      for (const one of around) {
+        if (one === scroller || inside(rect, one.getBoundingClientRect())) continue;
+        faults.push(`${short(node.data)} is cut off by ${one.tagName}.${one.className}`);
+      }
       const box = element.getBoundingClientRect();
       if (getComputedStyle(element).display !== 'inline' && (rect.left < box.left - 1 || rect.right > box.right + 1)) {
         faults.push(`${short(node.data)} sticks out of its ${element.tagName}.${element.className}: ${round(rect)} and ${round(box)}`);
       }
-      const part = { left: Math.max(rect.left, window.left), top: Math.max(rect.top, window.top), right: Math.min(rect.right, window.right), bottom: Math.min(rect.bottom, window.bottom) };
-      lines.push({ node, element, rect: part, text: short(node.data) });
+      lines.push({ node, element, rect: common(rect, window), text: short(node.data) });
     }
   }
   for (const [i, a] of lines.entries()) {
@@ -74,7 +84,8 @@ function findFaults() {
   for (const button of document.querySelectorAll('button, textarea, select, input')) {
     const rect = button.getBoundingClientRect();
     const [x, y] = [(rect.left + rect.right) / 2, (rect.top + rect.bottom) / 2];
-    if (!shown(button) || ancestors(button).some(one => clips(one) && (x > one.getBoundingClientRect().right || y > one.getBoundingClientRect().bottom))) continue;
+    const point = { left: x, top: y, right: x, bottom: y };
+    if (!shown(button) || ancestors(button).some(one => clips(one) && !inside(point, one.getBoundingClientRect()))) continue;
     const top = document.elementFromPoint(x, y);
     if (!button.contains(top)) faults.push(`${button.tagName} ${short(button.textContent)} is covered by ${top?.tagName}.${top?.className}`);
   }
@@ -95,7 +106,8 @@ function findFaults() {
   for (const { element, text } of lines) {
     if (seen.has(element)) continue;
     seen.add(element);
-    const ground = [element, ...ancestors(element)].map(one => channels(getComputedStyle(one).backgroundColor)).find(([, , , alpha = 1]) => alpha > 0) ?? [255, 255, 255];
+    const grounds = [element, ...ancestors(element)].map(one => channels(getComputedStyle(one).backgroundColor));
+    const ground = grounds.find(([, , , alpha = 1]) => alpha > 0) ?? [255, 255, 255];
     const [low, high] = [light(channels(getComputedStyle(element).color)), light(ground)].sort((a, b) => a - b);
     const contrast = (high + 0.05) / (low + 0.05);
     if (contrast < 4.5) faults.push(`${text} has a contrast of ${contrast.toFixed(1)} to 1, want 4.5`);

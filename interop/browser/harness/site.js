@@ -26,8 +26,14 @@ export async function startSite({ port = 0 } = {}) {
   const server = createServer(async (request, response) => {
     const path = new URL(request.url, 'http://loopback').pathname;
     const head = { 'content-security-policy': policy, 'cache-control': 'no-store' };
-    if (path === '/config.json') return response.writeHead(200, { ...head, 'content-type': 'application/json' }).end(JSON.stringify(config));
-    if (!(path in files)) return response.writeHead(404, head).end();
+    if (path === '/config.json') {
+      response.writeHead(200, { ...head, 'content-type': 'application/json' }).end(JSON.stringify(config));
+      return;
+    }
+    if (!(path in files)) {
+      response.writeHead(404, head).end();
+      return;
+    }
     const content = await readFile(files[path]);
     const type = types[files[path].split('.').pop()];
     response.writeHead(200, { ...head, 'content-type': `${type}; charset=utf-8` }).end(content);
@@ -39,7 +45,8 @@ export async function startSite({ port = 0 } = {}) {
     origin,
     port: server.address().port,
     show(cluster, rooms) {
-      const nodes = cluster.nodes.map(({ number, http }) => ({ name: `node ${number}`, ws: `ws://${http}/ws`, health: `http://${http}/health/live` }));
+      const node = ({ number, http }) => ({ name: `node ${number}`, ws: `ws://${http}/ws`, health: `http://${http}/health/live` });
+      const nodes = cluster.nodes.map(node);
       config = { nodes, rooms };
     },
     async end() {

@@ -4,7 +4,10 @@ import { startBrowser } from './browser.js';
 import { startCluster } from './cluster.js';
 import { startSite } from './site.js';
 
-/** `args` are more flags of stampede serve; `origins` more origins that the brokers take. */
+/**
+ * `args` are more flags of stampede serve; `origins` more origins that the brokers take. At the end no node may have ended by itself, but those
+ * that a test has told `expectEnd` of.
+ */
 export async function setStage({ nodes = 3, rooms = ['lobby'], args = [], origins = () => [] } = {}) {
   const ends = [];
   const end = async () => {
@@ -20,7 +23,15 @@ export async function setStage({ nodes = 3, rooms = ['lobby'], args = [], origin
     for (const { reason } of starts) if (reason) throw reason;
     const [cluster, browser] = starts.map(({ value }) => value);
     site.show(cluster, rooms);
-    return { site, cluster, browser, open: browser.open, end };
+    let expected = 0;
+    const endAll = async () => {
+      const nodes = await cluster.status().catch(() => []); // a cluster that is gone has failed its test already
+      const crashed = nodes.filter(({ crashes }) => crashes > 0).map(({ number, crashes, exitCode }) => ({ number, crashes, exitCode }));
+      await end();
+      const count = crashed.reduce((sum, { crashes }) => sum + crashes, 0);
+      if (count !== expected) throw new Error(`nodes that ended without being told to: ${JSON.stringify(crashed)}, want ${expected}`);
+    };
+    return { site, cluster, open: browser.open, openAll: browser.openAll, expectEnd: () => expected++, end: endAll };
   } catch (error) {
     await end();
     throw error;

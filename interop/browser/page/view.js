@@ -7,7 +7,7 @@ const journalMax = 6;
 const endPixels = 40; // so near to the end counts as at the end
 
 export const badgeWords = { connecting: 'Connecting', connected: 'Connected', reconnecting: 'Reconnecting', refused: 'Refused' };
-const pendingWords = { waiting: 'on its way', stored: 'stored', refused: 'not sent' };
+const pendingWords = { waiting: 'not confirmed yet', stored: 'stored', refused: 'not sent' };
 
 const $ = id => document.getElementById(id);
 
@@ -28,7 +28,7 @@ export class View {
 
   constructor(me) {
     this.me = me;
-    $('me').replaceChildren(avatar(me), ` ${me}`);
+    $('me').replaceChildren(avatar(me), make('span', '', me));
     this.onQuote = () => {};
     // Whoever reads further up is left there; whoever is at the end stays at the end, also when the room for the list changes.
     const list = $('messages');

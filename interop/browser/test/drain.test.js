@@ -28,6 +28,7 @@ describe('a node that drains', { skip }, () => {
   };
   const ways = {
     'POST /drain': async node => {
+      stage.expectEnd();
       await drain(node);
       return ended(node);
     },
@@ -38,7 +39,7 @@ describe('a node that drains', { skip }, () => {
     it(`sends its page on by ${way}, while all go on talking`, async () => {
       const node = way === 'SIGTERM' ? 3 : 2;
       const rooms = [way === 'SIGTERM' ? 'stopped' : 'drained'];
-      const [alice, bob] = [await stage.open({ name: 'alice', node: 1, rooms }), await stage.open({ name: 'bob', node, rooms })];
+      const [alice, bob] = await stage.openAll({ name: 'alice', node: 1, rooms }, { name: 'bob', node, rooms });
       const moved = watch(
         (async () => {
           await alice.seesCount(10);
@@ -52,7 +53,8 @@ describe('a node that drains', { skip }, () => {
       ]);
       assert.equal(await moved.promise, 0, 'exit code of the node');
       await assertSame([alice, bob], ...spoken);
-      assert.deepEqual((await bob.journal()).slice(0, 2), [`connected to node ${node}`, `node ${node} sent us on`], "what happened to bob's connection");
+      const journal = [`connected to node ${node}`, `node ${node} sent us on`];
+      assert.deepEqual((await bob.journal()).slice(0, 2), journal, "what happened to bob's connection");
       assert.deepEqual(await alice.journal(), ['connected to node 1'], "what happened to alice's connection");
       for (const visitor of [alice, bob]) assert.equal((await visitor.tallies()).twins, 0, `messages that came twice to ${visitor.name}`);
       await bob.sees('the notice of the broker', () => document.querySelector('#banner:not([hidden])[data-kind=notice]')?.textContent.length > 0);

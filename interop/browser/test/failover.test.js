@@ -23,7 +23,10 @@ describe('a node that dies', { skip }, () => {
 
   it('costs its page nothing: it goes on elsewhere with every message once, and finds the node again when it is back', async () => {
     const { followers, leader } = await roles();
-    const [alice, bob] = [await stage.open({ name: 'alice', node: leader, rooms: ['orders'] }), await stage.open({ name: 'bob', node: followers[0], rooms: ['orders'] })];
+    const [alice, bob] = await stage.openAll(
+      { name: 'alice', node: leader, rooms: ['orders'] },
+      { name: 'bob', node: followers[0], rooms: ['orders'] },
+    );
     await alice.say('Shift starts. I call out what is packed.');
     await bob.seesText('Shift starts. I call out what is packed.');
 
@@ -54,28 +57,39 @@ describe('a node that dies', { skip }, () => {
     }
   });
 
-  it('loses nothing that its page was just saying', async () => {
-    const { followers } = await roles();
-    const [alice, bob] = [await stage.open({ name: 'alice', node: followers[1], rooms: ['both'] }), await stage.open({ name: 'bob', node: followers[0], rooms: ['both'] })];
-    const killed = (async () => {
-      await alice.seesCount(10);
-      await stage.cluster.kill(followers[0]);
-      await bob.readyAt({ not: followers[0] });
-    })();
-    const back = watch(killed);
-    const spoken = await Promise.all([
-      keepTalking(alice, 'alice', { until: () => back.done }),
-      keepTalking(bob, 'bob', { until: () => back.done, ahead: 5 }),
-    ]);
-    await back.promise;
-    await assertSame([alice, bob], ...spoken);
-    await stage.cluster.start(followers[0]);
-    for (const visitor of [alice, bob]) await visitor.close();
-  });
+  for (const role of ['a follower', 'the leader']) {
+    for (const kind of ['in a room', 'privately']) {
+      it(`loses nothing that its page was just saying ${kind}, when it was ${role}`, async () => {
+        const { followers, leader } = await roles();
+        const node = role === 'the leader' ? leader : followers[0];
+        const place = other => (kind === 'privately' ? { with: `${other} of ${role}` } : { rooms: [role.replace(' ', '-')] });
+        const alice = await stage.open({ name: `alice of ${role}`, node: followers[1], ...place('bob') });
+        const bob = await stage.open({ name: `bob of ${role}`, node, ...place('alice') });
+        const back = watch(
+          (async () => {
+            await alice.seesCount(10);
+            await stage.cluster.kill(node);
+            await bob.readyAt({ not: node });
+          })(),
+        );
+        const spoken = await Promise.all([
+          keepTalking(alice, 'alice', { until: () => back.done, ahead: 5 }),
+          keepTalking(bob, 'bob', { until: () => back.done, ahead: 5 }),
+        ]);
+        await back.promise;
+        await assertSame([alice, bob], ...spoken);
+        await stage.cluster.start(node);
+        for (const visitor of [alice, bob]) await visitor.close();
+      });
+    }
+  }
 
   it('is nothing but a pause for pages on other nodes when it was the leader', async () => {
     const { followers, leader } = await roles();
-    const [alice, bob] = [await stage.open({ name: 'alice', node: followers[0], rooms: ['pause'] }), await stage.open({ name: 'bob', node: followers[1], rooms: ['pause'] })];
+    const [alice, bob] = await stage.openAll(
+      { name: 'alice', node: followers[0], rooms: ['pause'] },
+      { name: 'bob', node: followers[1], rooms: ['pause'] },
+    );
     const next = watch(alice.seesCount(10).then(() => stage.cluster.kill(leader)).then(() => stage.cluster.leader()));
     const spoken = await Promise.all([
       keepTalking(alice, 'alice', { until: () => next.done }),
@@ -93,7 +107,10 @@ describe('a node that dies', { skip }, () => {
 
   it('is left by its page when it hangs', async () => {
     const { followers, leader } = await roles();
-    const [alice, bob] = [await stage.open({ name: 'alice', node: leader, rooms: ['hang'] }), await stage.open({ name: 'bob', node: followers[0], rooms: ['hang'] })];
+    const [alice, bob] = await stage.openAll(
+      { name: 'alice', node: leader, rooms: ['hang'] },
+      { name: 'bob', node: followers[0], rooms: ['hang'] },
+    );
     await bob.say('One');
     await alice.seesText('One');
     await stage.cluster.pause(followers[0]);
@@ -130,6 +147,9 @@ describe('a node that dies', { skip }, () => {
     assert.equal(await alice.badge(), 'connected', 'state of the connection without a majority');
     await picture('no-majority', alice);
     await picture('no-majority-mobile', alice, mobile);
+    const answer = await alice.gets('the answer that there is no majority', /^ERROR\n(.*\n)*error-code:(no-quorum|outcome-unknown)\n/);
+    assert.match(answer, /\nreceipt-id:/, 'the frame that the answer is about');
+    assert.equal(await alice.badge(), 'connected', 'state of the connection after the answer');
     await stage.cluster.start(2);
     await alice.seesText('Is this on anybody else’s disk?');
     await stage.cluster.start(3);

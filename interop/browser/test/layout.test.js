@@ -103,7 +103,7 @@ describe('the look of the page', { skip }, () => {
   });
 
   it('leaves a reader where he is when he has gone up', async () => {
-    const [alice, bob] = [await stage.open({ name: 'alice', rooms: ['up'] }), await stage.open({ name: 'bob', node: 2, rooms: ['up'] })];
+    const [alice, bob] = await stage.openAll({ name: 'alice', rooms: ['up'] }, { name: 'bob', node: 2, rooms: ['up'] });
     for (let i = 1; i <= 40; i++) await alice.say(`line ${i}`);
     await bob.seesText('line 40');
     await bob.page.locator('#messages').hover();

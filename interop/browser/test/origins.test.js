@@ -29,7 +29,8 @@ describe('a page', { skip }, () => {
     await mallory.sees('its message waiting', () => document.querySelector('.pending[data-state=waiting]') !== null);
     for (const node of stage.cluster.nodes) {
       const lines = await refusals(node);
-      assert.ok(lines.length > 0 && lines.every(line => line.includes(origin)), `node ${node.number} logs ${JSON.stringify(lines)}, want refusals of ${origin}`);
+      const all = lines.length > 0 && lines.every(line => line.includes(origin));
+      assert.ok(all, `node ${node.number} logs ${JSON.stringify(lines)}, want refusals of ${origin}`);
     }
     await picture('foreign-origin', mallory);
     await picture('foreign-origin-mobile', mallory, mobile);

@@ -14,10 +14,16 @@ describe('a page that is reloaded', { skip }, () => {
   after(() => stage?.end());
 
   /** The header of the last SUBSCRIBE to a destination that a page sent. */
-  const subscribed = (visitor, destination) => visitor.frames.findLast(({ to, text }) => to === 'broker' && text.startsWith('SUBSCRIBE\n') && text.includes(`destination:${destination}\n`)).text;
+  const subscribed = ({ frames }, destination) => {
+    const isIt = ({ to, text }) => to === 'broker' && text.startsWith('SUBSCRIBE\n') && text.includes(`destination:${destination}\n`);
+    return frames.findLast(isIt).text;
+  };
 
   it('resumes after the last message that it kept, while the other goes on sending', async () => {
-    const [alice, bob] = [await stage.open({ name: 'alice', node: 1, rooms: ['reload'] }), await stage.open({ name: 'bob', node: 2, rooms: ['reload'] })];
+    const [alice, bob] = await stage.openAll(
+      { name: 'alice', node: 1, rooms: ['reload'] },
+      { name: 'bob', node: 2, rooms: ['reload'] },
+    );
     const again = watch(
       (async () => {
         for (const count of [10, 20, 30]) {
@@ -35,7 +41,10 @@ describe('a page that is reloaded', { skip }, () => {
   });
 
   it('shows what it kept while no node answers, and what was missed when one does', async () => {
-    const [alice, bob] = [await stage.open({ name: 'alice', node: 1, rooms: ['closed'] }), await stage.open({ name: 'bob', node: 2, rooms: ['closed'] })];
+    const [alice, bob] = await stage.openAll(
+      { name: 'alice', node: 1, rooms: ['closed'] },
+      { name: 'bob', node: 2, rooms: ['closed'] },
+    );
     await alice.say('Before');
     await bob.seesText('Before');
     await bob.page.goto('about:blank');
@@ -58,7 +67,10 @@ describe('a page that is reloaded', { skip }, () => {
   it('still says what it had said to a node that hung', async () => {
     const leader = await stage.cluster.leader();
     const hung = (leader % 3) + 1;
-    const [alice, bob] = [await stage.open({ name: 'alice', node: leader, rooms: ['kept'] }), await stage.open({ name: 'bob', node: hung, rooms: ['kept'] })];
+    const [alice, bob] = await stage.openAll(
+      { name: 'alice', node: leader, rooms: ['kept'] },
+      { name: 'bob', node: hung, rooms: ['kept'] },
+    );
     await stage.cluster.pause(hung);
     try {
       for (const text of ['Do you hear me?', 'Hello?']) await bob.say(text);
@@ -75,7 +87,7 @@ describe('a page that is reloaded', { skip }, () => {
   });
 
   it('forgets nothing of private messages', async () => {
-    const [alice, bob] = [await stage.open({ name: 'alice', node: 1, with: 'bob' }), await stage.open({ name: 'bob', node: 2, with: 'alice' })];
+    const [alice, bob] = await stage.openAll({ name: 'alice', node: 1, with: 'bob' }, { name: 'bob', node: 2, with: 'alice' });
     await alice.say('First');
     await bob.seesText('First');
     await bob.page.goto('about:blank');

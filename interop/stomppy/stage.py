@@ -23,7 +23,7 @@ class Stage(unittest.TestCase):
     def open(self, way=None, **options):
         way = way or self.way
         session = Session(self.hosts(way), way, **options)
-        self.addCleanup(self._let_go, session)
+        self.addCleanup(self.let_go, session)
         return session
 
     def name(self, kind, word):
@@ -48,7 +48,7 @@ class Stage(unittest.TestCase):
         return messages
 
     @staticmethod
-    def _let_go(session):
+    def let_go(session):
         if not session.ended.is_set():
             session.drop()
 

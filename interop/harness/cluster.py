@@ -19,7 +19,7 @@ class Cluster:
     def __init__(self, nodes=3, args=()):
         for name in ("stampede", "cluster"):
             if not (BIN / name).is_file():
-                raise RuntimeError(f"{BIN / name} is not there: `make interop-build` builds it")
+                raise RuntimeError(f"{BIN / name} is not there: `make interop-binaries` builds it")
         self._process = subprocess.Popen(
             [str(BIN / "cluster"), f"--nodes={nodes}", f"--stampede={BIN / 'stampede'}", "--", *args],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -7,6 +7,7 @@ from stage import Stage, every_version, run_broker
 
 silent, idle = {}, {}
 
+
 def setUpModule():
     run_broker()
     address = Stage.broker.stomp(1)
@@ -15,6 +16,7 @@ def setUpModule():
         idle[version] = Session(address, version, **{"heart-beat": "0,1000"})
     for session in (*silent.values(), *idle.values()):
         unittest.addModuleCleanup(session.drop)
+
 
 @every_version("1.1", "1.2")
 class HeartBeats:
@@ -40,7 +42,6 @@ class HeartBeats:
 
     def test_come_as_line_feeds(self):
         session = idle[self.version]
-
         while session.wire.beats < 2:
             session.wire.await_beat()
         session.send(self.name("topic", "t"), "still here")

@@ -20,7 +20,7 @@ export function failures(report) {
   fail(report.sessionQueues?.left.length > 0, `queues of sessions that ended are left: ${report.sessionQueues?.left.join(', ')}`);
   fail(report.sessionQueues?.most === 0, 'no queue of a Spring session was ever seen: the soak has proved nothing of them');
   fail(report.digests?.length !== 1 && !report.broken && !report.interrupted, `digests differ: ${report.digests}`);
-  for (const { node, ok, faults } of report.verified ?? []) fail(!ok, `log verify of node ${node}: ${faults.join('; ')}`);
+  for (const { node, ok, faults } of report.verified ?? []) fail(!ok, `log verify of node ${node}: ${faults?.join('; ')}`);
   fail(report.samples.length === 0, 'no sample of the brokers could be taken');
   return failed;
 }

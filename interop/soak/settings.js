@@ -29,7 +29,7 @@ export function readSettings(args, environment) {
     spring: !values['without-spring'],
     keep: values.keep ?? false,
     reports: path.resolve(values.report ?? environment.REPORT ?? fileURLToPath(new URL('reports', import.meta.url)), `seed-${seed}`),
-    binary: path.join(environment.STAMPEDE_BIN ?? path.join(root, 'bin'), 'stampede'),
+    binary: path.join(root, 'bin', 'stampede'),
     // A short soak has its share of blows too.
     betweenNodes: seconds < 600 ? [5_000, 15_000] : [20_000, 60_000],
     betweenInstances: seconds < 600 ? [20_000, 40_000] : [60_000, 180_000],

@@ -6,7 +6,7 @@ export class Deliveries {
   #next = 1;
 
   /**
-   * @param {{before: number, after: number, disturbed: (instance: string, from: number, until: number) => boolean}} options
+   * @param {{before: (message: object, browser: object) => number, after: number, disturbed: (instance: string, from: number, until: number) => boolean}} options
    *   the margins in ms, and whether an instance or its node was disturbed in a time
    */
   constructor({ before, after, disturbed }) {
@@ -41,16 +41,16 @@ export class Deliveries {
   judge(browsers) {
     let due = 0;
     const missing = [];
-    for (const { number, at, from, user } of this.#sent) {
-      const [begin, end] = [at - this.before, at + this.after];
-      const fromDisturbed = this.disturbed(from, begin, end);
+    for (const message of this.#sent) {
+      const { number, at, from, user } = message;
       for (const browser of browsers) {
         if (user !== undefined && user !== browser.user) continue;
-        if (fromDisturbed || !browser.connectedAll(begin, end) || this.disturbed(browser.instance, begin, end)) continue;
+        const [begin, end] = [at - this.before(message, browser), at + this.after];
+        if (!browser.connectedAll(begin, end) || this.disturbed(from, begin, end) || this.disturbed(browser.instance, begin, end)) continue;
         due++;
-        if (!browser.got.has(number)) {
-          missing.push(`${browser.name} at ${browser.instance}: number ${number} from ${from}, ${user === undefined ? 'topic' : 'user'}, sent at ${new Date(at).toISOString()}`);
-        }
+        if (browser.got.has(number)) continue;
+        const what = user === undefined ? 'to the topic' : 'to its user';
+        missing.push(`${browser.name} at ${browser.instance}: number ${number} from ${from} ${what}, sent at ${new Date(at).toISOString()}`);
       }
     }
     return { due, missing };

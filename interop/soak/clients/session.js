@@ -39,7 +39,7 @@ export class Session {
         this.open = true;
         this.openedAt = Date.now();
         this.connects++;
-        this.onOpen();
+        loudly(() => this.onOpen());
       },
       onStompError: frame => this.#error(frame),
       onUnhandledReceipt: frame => this.#settle(frame.headers['receipt-id'], 'receipt'),
@@ -68,7 +68,7 @@ export class Session {
     const generation = this.#generation;
     return new Promise(resolve => {
       const onMessage = message => {
-        if (generation === this.#generation && this.open) take(message, generation);
+        if (generation === this.#generation && this.open) loudly(() => take(message, generation));
       };
       this.client.subscribe(destination, onMessage, { ...headers, receipt: this.#expect(resolve) });
     });
@@ -144,5 +144,16 @@ export class Session {
     this.#pending.clear();
     for (const { outcome } of lost) outcome('lost');
     this.onClose();
+  }
+}
+
+/** stompjs swallows what its callbacks throw; a mistake of the soak must not look like a message that came. */
+function loudly(callback) {
+  try {
+    callback();
+  } catch (error) {
+    process.nextTick(() => {
+      throw error;
+    });
   }
 }

@@ -7,14 +7,17 @@ import { Session } from '../clients/session.js';
 import { SpringPlace } from '../clients/place.js';
 import { until } from '../../harness/lines.js';
 
-const topic = '/topic/soak.spring';
+const topic = '/topic/spring.soak';
 const userQueue = '/queue/updates';
 const perInstance = 4;
 const sendMillis = 250; // between two messages of the service
 
-// Instances tell each other of their users every 10 s and believe it for 20 s: a session is surely known to both after that.
-const beforeMillis = 25_000;
-const afterMillis = 10_000;
+// How long nothing may have been disturbed before a message is sent, and after. Instances tell each other of their users every 10 s and
+// believe it for 20 s: until then a user of the other instance may be sent what is for a session that has ended.
+const beforeMillis = 3000;
+const beforeOtherMillis = 25_000;
+const afterMillis = 8000;
+const before = (message, browser) => (message.user !== undefined && message.from !== browser.instance ? beforeOtherMillis : beforeMillis);
 
 export class Browsers extends Kind {
   #browsers = [];
@@ -32,7 +35,7 @@ export class Browsers extends Kind {
       const { node } = instances.find(instance => instance.name === name);
       return disturbances.any([`spring ${name}`, `node ${node}`], from, until);
     };
-    this.deliveries = new Deliveries({ before: beforeMillis, after: afterMillis, disturbed });
+    this.deliveries = new Deliveries({ before, after: afterMillis, disturbed });
     for (const instance of instances) for (let i = 0; i < perInstance; i++) this.#add(instance, i % 2 === 0 ? 'sockjs' : 'websocket');
   }
 

@@ -26,7 +26,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 FIND_GO  := find . \( -name .git -o -name node_modules \) -prune -o -name
 
-.PHONY: help build test race lint fmt spec floors fuzz interop interop-gostomp interop-stompjs interop-spring interop-browser interop-binaries soak bench peers cluster-bench cluster-torture sim cover image clean
+.PHONY: help build test race lint fmt spec floors fuzz interop interop-gostomp interop-stompjs interop-spring interop-browser interop-stomppy interop-plain interop-binaries soak bench peers cluster-bench cluster-torture sim cover image clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,7 +74,7 @@ fuzz: ## Run every fuzz target for FUZZTIME in turn (FUZZTIME=30s)
 		fi; \
 	done
 
-interop: interop-gostomp interop-stompjs interop-spring interop-browser ## Run all public clients against freshly built brokers
+interop: interop-gostomp interop-stompjs interop-plain interop-stomppy interop-spring interop-browser ## Run all public clients against freshly built brokers
 
 # needs PROGRAM PACKAGE...: says which Debian package a suite lacks.
 needs = @command -v $(1) >/dev/null 2>&1 || { echo "$@ needs $(1): install $(2)" >&2; exit 1; }
@@ -90,6 +90,12 @@ interop-stompjs: ## Run stompjs (Node.js) against a freshly built broker
 	$(call needs,npm,nodejs and npm)
 	cd interop/stompjs && npm ci --no-audit --no-fund --loglevel=error && npm test
 
+interop-plain: interop-binaries ## Run a client of plain sockets, byte for byte, against the broker (Python)
+	interop/plain/run.sh
+
+interop-stomppy: interop-binaries ## Run stomp.py against the broker (Python with venv)
+	interop/stomppy/run.sh
+
 interop-spring: interop-binaries ## Run Spring Boot services, Spring's own client and their browsers on a cluster (Java 17, Maven, Node.js)
 	$(call needs,java,a JDK of version 17 or later)
 	$(call needs,mvn,maven)
@@ -101,12 +107,8 @@ interop-browser: interop-binaries ## Run a page with stompjs in headless Chromiu
 	$(call needs,chromium,chromium)
 	cd interop/browser && npm ci --no-audit --no-fund --loglevel=error && npm test
 
-soak: interop-binaries ## Run cluster, Spring instances and clients together, restart them at random, count what is lost (SOAK=30m SEED=)
-	$(call needs,java,a JDK of version 17 or later)
-	$(call needs,mvn,maven)
-	$(call needs,npm,nodejs and npm)
-	cd interop/spring && mvn -q -ntp -B -DskipTests package
-	cd interop/soak && npm ci --no-audit --no-fund --loglevel=error && node main.js
+soak: ## Run cluster, Spring instances and clients together, restart them at random, count what is lost (SOAK=30m SEED=)
+	interop/soak/run.sh
 
 bench: ## Run the benchmarks, in the form that benchstat reads (BENCH=, PKG=, COUNT=10)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(COUNT) $(PKG)

@@ -26,7 +26,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 FIND_GO  := find . \( -name .git -o -name node_modules \) -prune -o -name
 
-.PHONY: help build test race lint fmt spec floors fuzz interop interop-gostomp interop-stompjs interop-spring interop-browser interop-stomppy interop-plain interop-binaries soak bench peers cluster-bench cluster-torture sim cover image clean
+.PHONY: help build test race lint fmt spec floors fuzz interop interop-gostomp interop-stompjs interop-spring interop-browser interop-stomppy interop-plain interop-binaries clients-table soak bench peers cluster-bench cluster-torture sim cover image clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,11 +84,15 @@ interop-binaries:
 	@$(GO) build -o bin/cluster ./interop/cluster
 
 interop-gostomp: ## Run go-stomp (Go) against a freshly built broker
-	$(GO) test -count=1 ./interop/gostomp/...
+	$(GO) test -count=1 -v ./interop/gostomp/...
 
 interop-stompjs: ## Run stompjs (Node.js) against a freshly built broker
 	$(call needs,npm,nodejs and npm)
 	cd interop/stompjs && npm ci --no-audit --no-fund --loglevel=error && npm test
+
+ARTIFACTS ?= .ci/out
+clients-table: ## Write docs/clients.md from what the suites have left in ARTIFACTS (CHECK=--check only compares)
+	$(GO) run ./interop/clientstable $(CHECK) $(ARTIFACTS)
 
 interop-plain: interop-binaries ## Run a client of plain sockets, byte for byte, against the broker (Python)
 	interop/plain/run.sh

@@ -98,6 +98,7 @@ var rooms = []room{
 	}},
 	{floor: 4, path: "cluster/sim", allow: helperAllow, helper: true},
 	{floor: 4, path: "interop/cluster", allow: []string{anyStd}},
+	{floor: 4, path: "interop/clientstable", allow: []string{anyStd}},
 	{floor: 4, path: "interop/gostomp", allow: []string{anyStd}, helper: true},
 }
 

@@ -34,7 +34,8 @@
 //	R9  Effects come in this order: what the fact did, then for each queue that it touched, in the order of touching, what was delivered.
 //	R10 max-depth counts waiting and unsettled messages. Policies hold from the next event on; a lower one takes nothing back.
 //	R11 For each field of a policy the most specific pattern that sets it holds; see PolicyTable.Resolve.
-//	R12 What waits for a user is what came after the last that was covered. Over user-waiting-messages, or after user-waiting-age, the oldest
+//	R12 What waits for a user is what came after the last that was covered. A subscription covers what it was given, not what waited before it began;
+//	    without a position it begins with what waits, unless another one of its node was opened 30 s ago or more. Over user-waiting-messages, or after user-waiting-age, the oldest
 //	    is counted as covered, and reported if no subscription of the user is open.
 //	R13 A destination without messages and subscriptions leaves the state. Topics and user destinations stay, since the log has their messages.
 //	R14 An exclusive queue is one session's: who subscribes first; with the last subscription of a session that ends it is gone with all that is in it.

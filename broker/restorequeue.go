@@ -58,6 +58,10 @@ func (r *restorer) subscription(k, v *reader, meta recordMeta) bool {
 		if target > 1<<32-1 || r.users[uint32(target)] == nil || sub.lastTag != 0 {
 			return false
 		}
+		if !v.done() {
+			sub.from = Seq(v.uvarintUpTo(uint64(numberMax)))
+			v.bad = v.bad || sub.from == 0
+		}
 		sub.user = r.users[uint32(target)]
 		sub.user.subs = append(sub.user.subs, sub)
 	default:

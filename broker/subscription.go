@@ -12,6 +12,7 @@ type subscription struct {
 	inSession   int       // index in session.subs
 	queue       *queue    // or nil
 	user        *userDest // or nil
+	from        Seq       // user destinations: where it began to read, if something waited before that; else 0
 	pos         int       // index in queue.subs
 	mode        AckMode
 	credit      uint32
@@ -181,5 +182,9 @@ func (sub *subscription) appendValue(dst []byte) []byte {
 	dst = appendUvarint(dst, uint64(sub.credit))
 	dst = appendVarint(dst, sub.creditBytes)
 	dst = appendVarint(dst, int64(sub.openedAt))
-	return appendUvarint(dst, sub.lastTag)
+	dst = appendUvarint(dst, sub.lastTag)
+	if sub.from != 0 {
+		dst = appendUvarint(dst, uint64(sub.from))
+	}
+	return dst
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 )
@@ -103,10 +104,13 @@ func (s *State) openUser(sub *subscription, f SubscriptionOpened, fx *Effects) {
 	start := f.Position
 	if start == 0 {
 		start = s.next
-		alone := len(u.subs) == 0 || s.clock-u.subs[0].openedAt < userJoinMillis
+		alone := len(u.subs) == 0 || s.clock-u.subs[0].openedAt < userJoinMillis || !u.isOn(sub.session.node)
 		if waiting := u.list(); alone && len(waiting) > 0 {
 			start = waiting[0].seq
 		}
+	}
+	if waiting := u.list(); len(waiting) > 0 && waiting[0].seq < start {
+		sub.from = start
 	}
 	sub.user = u
 	u.subs = append(u.subs, sub)
@@ -114,6 +118,16 @@ func (s *State) openUser(sub *subscription, f SubscriptionOpened, fx *Effects) {
 	c := sub.session
 	x.Node, x.Incarnation, x.Session, x.Sub = c.node.id, c.node.incarnation, c.number, sub.number
 	x.Seq, x.Dest, x.User = start, u.dest, u.user
+}
+
+// isOn reports whether a subscription of the node is open: what those of other nodes were given may never have left them.
+func (u *userDest) isOn(n *node) bool {
+	for _, sub := range u.subs {
+		if sub.session.node == n {
+			return true
+		}
+	}
+	return false
 }
 
 // leave takes a subscription out.
@@ -129,8 +143,36 @@ func (s *State) userCovered(f UserCovered, n *node, fx *Effects) Refusal {
 		e.Node, e.Incarnation, e.Sub, e.Count = n.id, n.incarnation, f.Sub, 1
 		return RefusedNone
 	}
-	s.cover(sub.user, min(f.UpTo, s.next-1))
+	s.coverGiven(sub, min(f.UpTo, s.next-1))
 	return RefusedNone
+}
+
+// coverGiven ends the waiting of everything up to a place that the subscription was given. What waited before it began goes on waiting: nobody may have
+// taken that, such as a session that is gone without anybody knowing yet.
+func (s *State) coverGiven(sub *subscription, upTo Seq) {
+	u := sub.user
+	list := u.list()
+	if sub.from == 0 || len(list) == 0 || list[0].seq >= sub.from {
+		s.cover(u, upTo)
+		return
+	}
+	first, last := waitingFrom(list, sub.from), waitingFrom(list, upTo+1)
+	if first >= last {
+		return
+	}
+	for _, w := range list[first:last] {
+		if w.seq <= u.recorded {
+			s.forgetWaiting(u, w)
+		}
+	}
+	u.waiting = slices.Delete(u.waiting, u.gone+first, u.gone+last)
+	s.userWaiting -= last - first
+}
+
+// waitingFrom returns the index of the first message at or after a place.
+func waitingFrom(list []waitingMessage, place Seq) int {
+	i, _ := slices.BinarySearchFunc(list, place, func(w waitingMessage, place Seq) int { return cmp.Compare(w.seq, place) })
+	return i
 }
 
 // dueAt returns when the oldest waiting message has waited long enough.

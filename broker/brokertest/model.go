@@ -46,6 +46,7 @@ type modelSub struct {
 	bytes   int64
 	lastTag uint64
 	at      broker.Instant
+	from    broker.Seq // where it began to read a user destination
 }
 
 type modelQueue struct {
@@ -185,7 +186,7 @@ func (m *Model) fold(e broker.Event, first broker.Seq) broker.Refusal {
 		m.settle(node, f)
 	case broker.UserCovered:
 		if sub := m.sub(node, f.Sub); sub != nil && !sub.queue {
-			m.cover(m.users[sub.dest], min(f.UpTo, first))
+			m.coverGiven(sub, min(f.UpTo, first))
 		} else {
 			m.stale(node, f.Sub, 0, 1)
 		}
@@ -260,6 +261,17 @@ func (m *Model) giveWay(dest string, n int) {
 	if len(m.subsOf(dest)) == 0 {
 		m.effects = append(m.effects, broker.Effect{Kind: broker.EffectDropped, Dest: dest, User: u.user, Seq: last, Count: uint32(n)})
 	}
+}
+
+// coverGiven leaves alone what waited before the subscription began.
+func (m *Model) coverGiven(sub *modelSub, upTo broker.Seq) {
+	u := m.users[sub.dest]
+	before := func(w modelWaiting) bool { return w.seq < sub.from }
+	if !slices.ContainsFunc(u.waiting, before) {
+		m.cover(u, upTo)
+		return
+	}
+	u.waiting = slices.DeleteFunc(u.waiting, func(w modelWaiting) bool { return w.seq <= upTo && !before(w) })
 }
 
 func (m *Model) cover(u *modelUser, upTo broker.Seq) {

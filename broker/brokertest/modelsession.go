@@ -74,10 +74,12 @@ func (m *Model) subscribe(f broker.SubscriptionOpened, node broker.NodeID) broke
 		start := f.Position
 		if start == 0 {
 			start = m.next
-			if len(u.waiting) > 0 && (len(others) == 0 || m.clock-others[0].at < 30_000) {
+			here := func(other *modelSub) bool { return other.session.node == node }
+			if len(u.waiting) > 0 && (len(others) == 0 || m.clock-others[0].at < 30_000 || !slices.ContainsFunc(others, here)) {
 				start = u.waiting[0].seq
 			}
 		}
+		sub.from = start
 		e := broker.Effect{Kind: broker.EffectUserPosition, Node: node, Incarnation: m.nodes[node].incarnation, Session: c.number, Sub: f.Sub, Seq: start, Dest: f.Dest, User: f.User}
 		m.effects = append(m.effects, e)
 	}

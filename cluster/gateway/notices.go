@@ -41,8 +41,8 @@ type drainNotice struct {
 // AnnounceDrain tells the sessions of all nodes that this one is going away and when its own may come back elsewhere.
 func (g *Gateway) AnnounceDrain(reconnectIn time.Duration) {
 	g.noticeToAll(destEvents, drainNotice{
-		Type: "drain", Message: "This node drains: connect again, the balancer takes you to another.",
-		Node: g.self.String(), ReconnectInSeconds: int(reconnectIn.Seconds()),
+		Type: "drain", Node: g.self.String(),
+		Message: "Node " + g.self.String() + " drains: its sessions are closed in a while and can go on at another node.", ReconnectInSeconds: int(reconnectIn.Seconds()),
 	})
 }
 

@@ -76,8 +76,8 @@ function comeIn(me, first) {
   });
   chat.addEventListener('outbox', drawOutbox);
   chat.addEventListener('gap', () => view.addLine('some older messages are gone'));
-  chat.addEventListener('notice', ({ detail: message }) => {
-    view.showBanner(message);
+  chat.addEventListener('drain', () => {
+    view.showBanner(`${connection.node.name} goes out of service. This page goes on at another node by itself.`);
     setTimeout(() => view.showBanner(), noticeMillis);
   });
   chat.addEventListener('trouble', ({ detail: { code, message, body } }) => {

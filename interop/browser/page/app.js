@@ -75,9 +75,13 @@ function comeIn(me, first) {
     drawPlaces();
   });
   chat.addEventListener('outbox', drawOutbox);
+  chat.addEventListener('ready', () => {
+    if ($('banner').dataset.kind === 'trouble') view.showBanner();
+    drawOutbox();
+  });
   chat.addEventListener('gap', () => view.addLine('some older messages are gone'));
-  chat.addEventListener('notice', ({ detail: message }) => {
-    view.showBanner(message);
+  chat.addEventListener('drain', () => {
+    view.showBanner(`${connection.node.name} goes out of service. This page goes on at another node by itself.`);
     setTimeout(() => view.showBanner(), noticeMillis);
   });
   chat.addEventListener('trouble', ({ detail: { code, message, body } }) => {
@@ -96,7 +100,6 @@ function comeIn(me, first) {
   });
   connection.addEventListener('open', () => {
     if (lost) view.addLine(`${lost} lost · resumed on ${connection.node.name}`);
-    if ($('banner').dataset.kind === 'trouble') view.showBanner();
     lost = undefined;
   });
 

@@ -10,7 +10,7 @@ const quoteLettersMax = 140;
 const tryAgain = new Set(['no-quorum', 'outcome-unknown', 'disk-full']);
 const eventsDestination = '/topic/server.events';
 
-/** Events: `message` (a new one), `outbox`, `notice` (of the broker, to this page), `trouble` (an ERROR), `gap`. */
+/** Events: `ready`, `message` (a new one), `outbox`, `drain` (of this page's node), `trouble` (an ERROR), `gap`. */
 export class Chat extends EventTarget {
   tallies = { repeated: 0, twins: 0 };
   #retry;
@@ -50,7 +50,7 @@ export class Chat extends EventTarget {
       client.watchForReceipt(receipt, () => {
         source.log.noteJoined();
         this.ready = --missing === 0;
-        this.#tell('outbox');
+        if (this.ready) this.#tell('ready');
       });
       client.subscribe(source.destination, message => this.#take(source, message), { ...position(source), receipt });
     }
@@ -59,8 +59,8 @@ export class Chat extends EventTarget {
   }
 
   /** All nodes tell their subscribers that one of them drains; a session's name begins with its node's. */
-  #notice({ type, message, node }) {
-    if (type === 'drain' && this.connection.session.startsWith(`${node}-`)) this.#tell('notice', message);
+  #notice({ type, node }) {
+    if (type === 'drain' && this.connection.session.startsWith(`${node}-`)) this.#tell('drain');
   }
 
   #take(source, { headers, body }) {

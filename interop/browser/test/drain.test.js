@@ -57,7 +57,8 @@ describe('a node that drains', { skip }, () => {
       assert.deepEqual((await bob.journal()).slice(0, 2), journal, "what happened to bob's connection");
       assert.deepEqual(await alice.journal(), ['connected to node 1'], "what happened to alice's connection");
       for (const visitor of [alice, bob]) assert.equal((await visitor.tallies()).twins, 0, `messages that came twice to ${visitor.name}`);
-      await bob.sees('the notice of the broker', () => document.querySelector('#banner:not([hidden])[data-kind=notice]')?.textContent.length > 0);
+      const notice = words => document.querySelector('#banner:not([hidden])[data-kind=notice]')?.textContent.includes(words);
+      await bob.sees('that his node goes', notice, `node ${node} goes out of service`);
       assert.ok(await alice.page.locator('#banner').isHidden(), "a notice at alice, whose node does not drain");
       await pair(way === 'SIGTERM' ? 'node-stopped' : 'node-drained', alice, bob);
       await stage.cluster.start(node);

@@ -86,6 +86,27 @@ describe('a page that is reloaded', { skip }, () => {
     for (const visitor of [alice, bob]) await visitor.close();
   });
 
+  it('says so when what it kept is of another cluster, and begins anew when it is told to', async () => {
+    const kept = { position: '1-0-900000', offset: 900_000, joined: true, messages: [], ids: [] };
+    const before = async page => {
+      await page.goto(`${stage.site.origin}/icon.svg`); // of the same origin
+      await page.evaluate(kept => localStorage.setItem('chat/bob/room/other', JSON.stringify(kept)), kept);
+    };
+    const alice = await stage.open({ name: 'alice', node: 1, rooms: ['other'] });
+    await alice.say('Here is another log');
+    await alice.nothingPending();
+    const bob = await stage.open({ name: 'bob', node: 2, rooms: ['other'], before, ready: false });
+    await bob.gets('the answer that there is no such position', /^ERROR\n(.*\n)*error-code:position-ahead\n/);
+    await bob.page.locator('#banner').getByRole('button', { name: 'Forget what is kept here' }).click();
+    await bob.ready();
+    await bob.seesText('Here is another log');
+    assert.ok(await bob.page.locator('#banner').isHidden(), 'the banner is there when all is well');
+    for (const visitor of [alice, bob]) {
+      await visitor.fine();
+      await visitor.close();
+    }
+  });
+
   it('forgets nothing of private messages', async () => {
     const [alice, bob] = await stage.openAll({ name: 'alice', node: 1, with: 'bob' }, { name: 'bob', node: 2, with: 'alice' });
     await alice.say('First');

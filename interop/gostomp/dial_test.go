@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,25 +13,39 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// waitTimeout is longer than anything here takes; a test that waits it out has failed.
-const waitTimeout = 10 * time.Second
+// waitTimeout is longer than anything here takes on a busy machine; a test that waits it out has failed.
+const waitTimeout = 60 * time.Second
 
-// transport is one way to the broker.
-type transport struct {
-	name string
-	open func() (io.ReadWriteCloser, error)
+// way is one way to the broker: over something, in a version.
+type way struct {
+	over    string
+	version stomp.Version
 }
 
-func transports() []transport {
-	return []transport{
-		{"tcp", func() (io.ReadWriteCloser, error) { return net.Dial("tcp", shared.stompAddr) }},
-		{"websocket", openWebSocket},
+func ways() []way {
+	var all []way
+	for _, over := range []string{"tcp", "websocket"} {
+		for _, version := range []stomp.Version{stomp.V10, stomp.V11, stomp.V12} {
+			all = append(all, way{over, version})
+		}
 	}
+	return all
 }
 
-func openWebSocket() (io.ReadWriteCloser, error) {
-	dialer := websocket.Dialer{Subprotocols: []string{"v12.stomp", "v11.stomp", "v10.stomp"}}
-	conn, _, err := dialer.Dial("ws://"+shared.httpAddr+"/ws", nil)
+func (w way) String() string { return w.over + "/" + string(w.version) }
+
+// open connects to a node.
+func (w way) open(node address) (io.ReadWriteCloser, error) {
+	if w.over == "tcp" {
+		return net.Dial("tcp", node.STOMP)
+	}
+	return openWebSocket(node, w.version)
+}
+
+func openWebSocket(node address, version stomp.Version) (io.ReadWriteCloser, error) {
+	subprotocol := "v" + strings.ReplaceAll(string(version), ".", "") + ".stomp"
+	dialer := websocket.Dialer{Subprotocols: []string{subprotocol}}
+	conn, _, err := dialer.Dial("ws://"+node.HTTP+"/ws", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -77,22 +92,19 @@ type client struct {
 	t *testing.T
 }
 
-// dial opens a session that ends with the test, if the test does not end it before.
-func dial(t *testing.T, way transport, options ...func(*stomp.Conn) error) client {
+// dial opens a session with the shared node that ends with the test, if the test does not end it before.
+func dial(t *testing.T, w way, options ...func(*stomp.Conn) error) client {
 	t.Helper()
-	stream, err := way.open()
-	if err != nil {
-		t.Fatalf("open a %s connection: %v", way.name, err)
-	}
-	return connect(t, stream, options...)
+	return connect(t, w, mustOpen(t, w), options...)
 }
 
-func connect(t *testing.T, stream io.ReadWriteCloser, options ...func(*stomp.Conn) error) client {
+func connect(t *testing.T, w way, stream io.ReadWriteCloser, options ...func(*stomp.Conn) error) client {
 	t.Helper()
+	options = append([]func(*stomp.Conn) error{stomp.ConnOpt.AcceptVersion(w.version), stomp.ConnOpt.RcvReceiptTimeout(waitTimeout)}, options...)
 	conn, err := stomp.Connect(stream, options...)
 	if err != nil {
 		stream.Close()
-		t.Fatalf("CONNECT: %v", err)
+		t.Fatalf("CONNECT over %v: %v", w, err)
 	}
 	t.Cleanup(func() { _ = conn.MustDisconnect() }) // most tests have closed it by then
 	return client{Conn: conn, t: t}

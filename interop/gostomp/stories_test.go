@@ -10,14 +10,15 @@ import (
 	"github.com/go-stomp/stomp/v3"
 )
 
-// story is one thing that a client relies on, told over one transport. name(x) is a word of this story's own for destinations.
+// story is one thing that a client relies on, told over one way. name(x) is a word of this story's own for destinations.
 type story struct {
 	title string
-	tell  func(t *testing.T, way transport, name func(string) string)
+	tell  func(t *testing.T, w way, name func(string) string)
 }
 
-// stories are told over every transport.
+// stories are told over every way.
 var stories = []story{
+	{"connected_says_version_session_and_server", tellConnected},
 	{"topic_gives_every_subscriber_every_message_in_order", tellTopic},
 	{"topic_resumes_after_the_last_message_seen", tellResume},
 	{"queue_keeps_messages_until_somebody_subscribes", tellWaiting},
@@ -34,29 +35,30 @@ var stories = []story{
 	{"body_of_1_MiB_comes_as_it_was_sent", tellLargeBody},
 	{"unsubscribe_ends_the_messages", tellUnsubscribe},
 	{"error_names_its_code", tellError},
+	{"headers_come_as_they_were_sent", tellHeaders},
+	{"clients_of_all_versions_share_a_topic", tellShared},
+	{"receipts_come_for_each_of_many", tellReceipts},
+	{"user_destination_reaches_all_sessions_of_the_user", tellUser},
+	{"error_of_the_protocol_closes", tellClose},
 }
 
 func TestGoStomp(t *testing.T) {
 	skipWhenShort(t)
-	for _, way := range transports() {
+	for _, w := range ways() {
 		for _, s := range stories {
-			t.Run(way.name+"/"+s.title, func(t *testing.T) {
+			t.Run(w.String()+"/"+s.title, func(t *testing.T) {
+				if strings.HasPrefix(s.title, "nack_") && w.version == stomp.V10 {
+					t.Skip("STOMP 1.0 has no NACK")
+				}
 				t.Parallel()
-				s.tell(t, way, func(word string) string { return way.name + "." + s.title + "." + word })
+				s.tell(t, w, func(word string) string { return strings.Join([]string{w.over, string(w.version), s.title, word}, ".") })
 			})
 		}
 	}
 }
 
-func skipWhenShort(t *testing.T) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("-short: these tests build the broker and run it as a process")
-	}
-}
-
-func tellTopic(t *testing.T, way transport, name func(string) string) {
-	publisher, first, second := dial(t, way), dial(t, way), dial(t, way)
+func tellTopic(t *testing.T, w way, name func(string) string) {
+	publisher, first, second := dial(t, w), dial(t, w), dial(t, w)
 	one := first.subscribe("/topic/"+name("t"), stomp.AckAuto)
 	two := second.subscribe("/topic/"+name("t"), stomp.AckAuto)
 	want := []string{"a", "b", "c", "d", "e"}
@@ -78,8 +80,8 @@ func tellTopic(t *testing.T, way transport, name func(string) string) {
 	}
 }
 
-func tellResume(t *testing.T, way transport, name func(string) string) {
-	publisher, first := dial(t, way), dial(t, way)
+func tellResume(t *testing.T, w way, name func(string) string) {
+	publisher, first := dial(t, w), dial(t, w)
 	before := first.subscribe("/topic/"+name("t"), stomp.AckAuto)
 	publisher.send("/topic/"+name("t"), "a")
 	publisher.send("/topic/"+name("t"), "b")
@@ -87,15 +89,15 @@ func tellResume(t *testing.T, way transport, name func(string) string) {
 	first.close()
 	publisher.send("/topic/"+name("t"), "c")
 
-	after := dial(t, way).subscribe("/topic/"+name("t"), stomp.AckAuto, "resume-after", seen.Header.Get("message-id"))
+	after := dial(t, w).subscribe("/topic/"+name("t"), stomp.AckAuto, "resume-after", seen.Header.Get("message-id"))
 	publisher.send("/topic/"+name("t"), "d")
 	if got, want := bodies(t, after, 3), []string{"b", "c", "d"}; !slices.Equal(got, want) {
 		t.Errorf("bodies after %s = %q, want %q", seen.Header.Get("message-id"), got, want)
 	}
 }
 
-func tellWaiting(t *testing.T, way transport, name func(string) string) {
-	c := dial(t, way)
+func tellWaiting(t *testing.T, w way, name func(string) string) {
+	c := dial(t, w)
 	c.send("/queue/"+name("q"), "a")
 	c.send("/queue/"+name("q"), "b")
 	s := c.subscribe("/queue/"+name("q"), stomp.AckAuto)
@@ -104,10 +106,10 @@ func tellWaiting(t *testing.T, way transport, name func(string) string) {
 	}
 }
 
-func tellSharing(t *testing.T, way transport, name func(string) string) {
-	publisher := dial(t, way)
-	one := dial(t, way).subscribe("/queue/"+name("q"), stomp.AckClientIndividual)
-	two := dial(t, way).subscribe("/queue/"+name("q"), stomp.AckClientIndividual)
+func tellSharing(t *testing.T, w way, name func(string) string) {
+	publisher := dial(t, w)
+	one := dial(t, w).subscribe("/queue/"+name("q"), stomp.AckClientIndividual)
+	two := dial(t, w).subscribe("/queue/"+name("q"), stomp.AckClientIndividual)
 	want := []string{"a", "b", "c", "d", "e", "f"}
 	for _, body := range want {
 		publisher.send("/queue/"+name("q"), body)
@@ -120,9 +122,9 @@ func tellSharing(t *testing.T, way transport, name func(string) string) {
 }
 
 // left is what waits in the queue: all that a new subscription gets before a marker that is sent last.
-func left(t *testing.T, way transport, queue string) []*stomp.Message {
+func left(t *testing.T, w way, queue string) []*stomp.Message {
 	t.Helper()
-	c := dial(t, way)
+	c := dial(t, w)
 	c.send(queue, "marker")
 	s := c.subscribe(queue, stomp.AckAuto)
 	var messages []*stomp.Message
@@ -137,10 +139,10 @@ func left(t *testing.T, way transport, queue string) []*stomp.Message {
 }
 
 // wantLeft compares the bodies of what waits, which was all handed out before and is marked so.
-func wantLeft(t *testing.T, way transport, queue string, want ...string) {
+func wantLeft(t *testing.T, w way, queue string, want ...string) {
 	t.Helper()
 	var got []string
-	for _, message := range left(t, way, queue) {
+	for _, message := range left(t, w, queue) {
 		got = append(got, string(message.Body))
 		if redelivered := message.Header.Get("redelivered"); redelivered != "true" {
 			t.Errorf("%s: message %q has redelivered = %q, want true", queue, message.Body, redelivered)
@@ -152,9 +154,9 @@ func wantLeft(t *testing.T, way transport, queue string, want ...string) {
 }
 
 // take sends three messages, receives them in the mode, settles the second and ends the session.
-func take(t *testing.T, way transport, queue string, mode stomp.AckMode) {
+func take(t *testing.T, w way, queue string, mode stomp.AckMode) {
 	t.Helper()
-	c := dial(t, way)
+	c := dial(t, w)
 	for _, body := range []string{"a", "b", "c"} {
 		c.send(queue, body)
 	}
@@ -173,23 +175,23 @@ func take(t *testing.T, way transport, queue string, mode stomp.AckMode) {
 	c.close()
 }
 
-func tellAuto(t *testing.T, way transport, name func(string) string) {
-	take(t, way, "/queue/"+name("q"), stomp.AckAuto)
-	wantLeft(t, way, "/queue/"+name("q"))
+func tellAuto(t *testing.T, w way, name func(string) string) {
+	take(t, w, "/queue/"+name("q"), stomp.AckAuto)
+	wantLeft(t, w, "/queue/"+name("q"))
 }
 
-func tellCumulative(t *testing.T, way transport, name func(string) string) {
-	take(t, way, "/queue/"+name("q"), stomp.AckClient)
-	wantLeft(t, way, "/queue/"+name("q"), "c")
+func tellCumulative(t *testing.T, w way, name func(string) string) {
+	take(t, w, "/queue/"+name("q"), stomp.AckClient)
+	wantLeft(t, w, "/queue/"+name("q"), "c")
 }
 
-func tellIndividual(t *testing.T, way transport, name func(string) string) {
-	take(t, way, "/queue/"+name("q"), stomp.AckClientIndividual)
-	wantLeft(t, way, "/queue/"+name("q"), "a", "c")
+func tellIndividual(t *testing.T, w way, name func(string) string) {
+	take(t, w, "/queue/"+name("q"), stomp.AckClientIndividual)
+	wantLeft(t, w, "/queue/"+name("q"), "a", "c")
 }
 
-func tellNack(t *testing.T, way transport, name func(string) string) {
-	c := dial(t, way)
+func tellNack(t *testing.T, w way, name func(string) string) {
+	c := dial(t, w)
 	c.send("/queue/"+name("q"), "a")
 	s := c.subscribe("/queue/"+name("q"), stomp.AckClientIndividual)
 	if err := c.Nack(next(t, s)); err != nil {
@@ -205,11 +207,11 @@ func tellNack(t *testing.T, way transport, name func(string) string) {
 		t.Fatalf("ACK: %v", err)
 	}
 	c.close()
-	wantLeft(t, way, "/queue/"+name("q"))
+	wantLeft(t, w, "/queue/"+name("q"))
 }
 
-func tellDeadLetter(t *testing.T, way transport, name func(string) string) {
-	c := dial(t, way)
+func tellDeadLetter(t *testing.T, w way, name func(string) string) {
+	c := dial(t, w)
 	dead := c.subscribe("/queue/dlq."+name("q"), stomp.AckAuto)
 	c.send("/queue/"+name("q"), "poison")
 	s := c.subscribe("/queue/"+name("q"), stomp.AckClientIndividual)
@@ -230,8 +232,8 @@ func tellDeadLetter(t *testing.T, way transport, name func(string) string) {
 	}
 }
 
-func tellCommit(t *testing.T, way transport, name func(string) string) {
-	c := dial(t, way)
+func tellCommit(t *testing.T, w way, name func(string) string) {
+	c := dial(t, w)
 	s := c.subscribe("/topic/"+name("t"), stomp.AckAuto)
 	tx := c.Begin()
 	for _, body := range []string{"inside 1", "inside 2"} {
@@ -248,8 +250,8 @@ func tellCommit(t *testing.T, way transport, name func(string) string) {
 	}
 }
 
-func tellAbort(t *testing.T, way transport, name func(string) string) {
-	c := dial(t, way)
+func tellAbort(t *testing.T, w way, name func(string) string) {
+	c := dial(t, w)
 	tx := c.Begin()
 	if err := tx.Send("/queue/"+name("q"), "text/plain", []byte("never")); err != nil {
 		t.Fatalf("SEND in a transaction: %v", err)
@@ -257,11 +259,11 @@ func tellAbort(t *testing.T, way transport, name func(string) string) {
 	if err := tx.AbortWithReceipt(); err != nil {
 		t.Fatalf("ABORT: %v", err)
 	}
-	wantLeft(t, way, "/queue/"+name("q"))
+	wantLeft(t, w, "/queue/"+name("q"))
 }
 
-func tellTransactionalAck(t *testing.T, way transport, name func(string) string) {
-	c := dial(t, way)
+func tellTransactionalAck(t *testing.T, w way, name func(string) string) {
+	c := dial(t, w)
 	answers := c.subscribe("/queue/"+name("answers"), stomp.AckAuto)
 	c.send("/queue/"+name("orders"), "order")
 	orders := c.subscribe("/queue/"+name("orders"), stomp.AckClientIndividual)
@@ -278,15 +280,15 @@ func tellTransactionalAck(t *testing.T, way transport, name func(string) string)
 		t.Errorf("answer = %q, want %q", got, want)
 	}
 	c.close()
-	wantLeft(t, way, "/queue/"+name("orders"))
+	wantLeft(t, w, "/queue/"+name("orders"))
 }
 
-func tellBytes(t *testing.T, way transport, name func(string) string) {
+func tellBytes(t *testing.T, w way, name func(string) string) {
 	want := make([]byte, 512)
 	for i := range want {
 		want[i] = byte(i)
 	}
-	c := dial(t, way)
+	c := dial(t, w)
 	s := c.subscribe("/topic/"+name("t"), stomp.AckAuto)
 	if err := c.Send("/topic/"+name("t"), "application/octet-stream", want, stomp.SendOpt.Receipt); err != nil {
 		t.Fatalf("SEND: %v", err)
@@ -300,10 +302,10 @@ func tellBytes(t *testing.T, way transport, name func(string) string) {
 	}
 }
 
-func tellLargeBody(t *testing.T, way transport, name func(string) string) {
+func tellLargeBody(t *testing.T, w way, name func(string) string) {
 	const mebibyte = 1 << 20
 	want := strings.Repeat("abcdefgh", mebibyte/8)
-	c := dial(t, way)
+	c := dial(t, w)
 	s := c.subscribe("/topic/"+name("t"), stomp.AckAuto)
 	c.send("/topic/"+name("t"), want)
 	if got := string(next(t, s).Body); got != want {
@@ -311,8 +313,8 @@ func tellLargeBody(t *testing.T, way transport, name func(string) string) {
 	}
 }
 
-func tellUnsubscribe(t *testing.T, way transport, name func(string) string) {
-	c := dial(t, way)
+func tellUnsubscribe(t *testing.T, w way, name func(string) string) {
+	c := dial(t, w)
 	ended := c.subscribe("/topic/"+name("t"), stomp.AckAuto)
 	kept := c.subscribe("/topic/"+name("t"), stomp.AckAuto)
 	if err := ended.Unsubscribe(); err != nil {
@@ -329,8 +331,8 @@ func tellUnsubscribe(t *testing.T, way transport, name func(string) string) {
 	}
 }
 
-func tellError(t *testing.T, way transport, _ func(string) string) {
-	c := dial(t, way)
+func tellError(t *testing.T, w way, _ func(string) string) {
+	c := dial(t, w)
 	err := c.Send("/nowhere/at/all", "text/plain", nil, stomp.SendOpt.Receipt)
 	var answer stomp.Error
 	if !errors.As(err, &answer) || answer.Frame == nil {
@@ -338,29 +340,5 @@ func tellError(t *testing.T, way transport, _ func(string) string) {
 	}
 	if got, want := answer.Frame.Header.Get("error-code"), "invalid-destination"; got != want {
 		t.Errorf("error-code = %q, want %q", got, want)
-	}
-}
-
-func TestVersions(t *testing.T) {
-	skipWhenShort(t)
-	for _, way := range transports() {
-		for _, version := range []stomp.Version{stomp.V10, stomp.V11, stomp.V12} {
-			t.Run(way.name+"/"+version.String(), func(t *testing.T) {
-				t.Parallel()
-				c := dial(t, way, stomp.ConnOpt.AcceptVersion(version))
-				if got := c.Version(); got != version {
-					t.Errorf("version = %s, want %s", got, version)
-				}
-				if c.Session() == "" || c.Server() == "" {
-					t.Errorf("CONNECTED has session %q and server %q, want both", c.Session(), c.Server())
-				}
-				destination := "/topic/" + way.name + ".version." + version.String()
-				s := c.subscribe(destination, stomp.AckAuto)
-				c.send(destination, "a")
-				if got, want := string(next(t, s).Body), "a"; got != want {
-					t.Errorf("body = %q, want %q", got, want)
-				}
-			})
-		}
 	}
 }

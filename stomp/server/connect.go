@@ -76,10 +76,15 @@ func (s *Session) negotiateBeat(f *stomp.Frame) (string, *stomp.ProtocolError) {
 	c := &s.server.config
 	send, expect := stomp.NegotiateHeartBeat(c.HeartBeatSendMillis, c.HeartBeatWantMillis, clientSend, clientWant)
 	s.send, s.expect = int64(send), int64(expect)
-	if clientSend == 0 && clientWant == 0 {
-		return "0,0", nil
+	// A direction that was not agreed on is 0 also where the server could: go-stomp waits for beats that it reads of, asked for or not.
+	can, want := c.HeartBeatSendMillis, c.HeartBeatWantMillis
+	if send == 0 {
+		can = 0
 	}
-	return fmt.Sprintf("%d,%d", c.HeartBeatSendMillis, c.HeartBeatWantMillis), nil
+	if expect == 0 {
+		want = 0
+	}
+	return fmt.Sprintf("%d,%d", can, want), nil
 }
 
 func (s *Session) authenticate(f *stomp.Frame) *stomp.ProtocolError {

@@ -34,7 +34,7 @@ func TestHeartBeat(t *testing.T) {
 			synctest.Wait()
 			end, _ := l.session.Write(nil, []byte{0}, true, false)
 			frame := len("RECEIPT\nreceipt-id:x\n\n\x00")
-			connected := len("CONNECTED\nversion:1.2\nsession:s-1\nserver:stampede/test\nheart-beat:10000,10000\n\n\x00")
+			connected := len("CONNECTED\nversion:1.2\nsession:s-1\nserver:stampede/test\nheart-beat:10000,0\n\n\x00")
 			frames := 1
 			if transport == "ws" {
 				frame, connected, frames = frame+2, connected+2, 3 // headers of frames, the last one's too

@@ -26,7 +26,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 FIND_GO  := find . \( -name .git -o -name node_modules \) -prune -o -name
 
-.PHONY: help build test race lint fmt spec floors fuzz interop interop-gostomp interop-stompjs bench peers cluster-bench cluster-torture sim cover image clean
+.PHONY: help build test race lint fmt spec floors fuzz interop interop-gostomp interop-stompjs interop-spring interop-browser interop-binaries soak bench peers cluster-bench cluster-torture sim cover image clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,13 +74,39 @@ fuzz: ## Run every fuzz target for FUZZTIME in turn (FUZZTIME=30s)
 		fi; \
 	done
 
-interop: interop-gostomp interop-stompjs ## Run the public clients against a freshly built broker
+interop: interop-gostomp interop-stompjs interop-spring interop-browser ## Run all public clients against freshly built brokers
+
+# needs PROGRAM PACKAGE...: says which Debian package a suite lacks.
+needs = @command -v $(1) >/dev/null 2>&1 || { echo "$@ needs $(1): install $(2)" >&2; exit 1; }
+
+interop-binaries:
+	@$(GO) build -o bin/stampede ./cmd/stampede
+	@$(GO) build -o bin/cluster ./interop/cluster
 
 interop-gostomp: ## Run go-stomp (Go) against a freshly built broker
 	$(GO) test -count=1 ./interop/gostomp/...
 
 interop-stompjs: ## Run stompjs (Node.js) against a freshly built broker
+	$(call needs,npm,nodejs and npm)
 	cd interop/stompjs && npm ci --no-audit --no-fund --loglevel=error && npm test
+
+interop-spring: interop-binaries ## Run Spring Boot services, Spring's own client and their browsers on a cluster (Java 17, Maven, Node.js)
+	$(call needs,java,a JDK of version 17 or later)
+	$(call needs,mvn,maven)
+	$(call needs,npm,nodejs and npm)
+	cd interop/spring && mvn -q -ntp -B -DskipTests package && npm ci --no-audit --no-fund --loglevel=error && npm test
+
+interop-browser: interop-binaries ## Run a page with stompjs in headless Chromium on a cluster (Chromium, Node.js)
+	$(call needs,npm,nodejs and npm)
+	$(call needs,chromium,chromium)
+	cd interop/browser && npm ci --no-audit --no-fund --loglevel=error && npm test
+
+soak: interop-binaries ## Run cluster, Spring instances and clients together, restart them at random, count what is lost (SOAK=30m SEED=)
+	$(call needs,java,a JDK of version 17 or later)
+	$(call needs,mvn,maven)
+	$(call needs,npm,nodejs and npm)
+	cd interop/spring && mvn -q -ntp -B -DskipTests package
+	cd interop/soak && npm ci --no-audit --no-fund --loglevel=error && node main.js
 
 bench: ## Run the benchmarks, in the form that benchstat reads (BENCH=, PKG=, COUNT=10)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(COUNT) $(PKG)
@@ -112,4 +138,4 @@ image: ## Build the container image (IMAGE=, BASE_BUILD=, BASE_RUN=)
 		$(if $(BASE_BUILD),--build-arg BASE_BUILD=$(BASE_BUILD)) $(if $(BASE_RUN),--build-arg BASE_RUN=$(BASE_RUN)) .
 
 clean: ## Remove what was built, and nothing else
-	rm -rf bin coverage.out coverage.html interop/stompjs/bin interop/stompjs/node_modules
+	rm -rf bin coverage.out coverage.html .ci/out interop/spring/target interop/*/bin interop/*/node_modules

@@ -63,7 +63,7 @@ func (s *State) awaitClaim(q *queue, place Seq, fx *Effects) {
 	x.unclaimed = append(x.unclaimed, waitingMessage{place, s.clock})
 	s.noteUnclaimed(x)
 	if over := len(x.unclaimed) - unclaimedMax; over > 0 {
-		s.dropUnclaimed(q, over, reasonUnclaimed, fx)
+		s.dropUnclaimed(q, over, fx)
 	}
 }
 
@@ -84,15 +84,15 @@ func (s *State) abandon(q *queue, lost bool, fx *Effects) {
 	if x == nil || q.subscriptions() > 0 || q.depth == 0 {
 		return
 	}
+	if lost {
+		s.dropOldest(q, q.depth, reasonOwnerGone, fx)
+		return
+	}
 	for _, e := range s.entriesOf(q) {
 		x.unclaimed = append(x.unclaimed, waitingMessage{e.place, s.clock})
 	}
-	if lost {
-		s.dropUnclaimed(q, len(x.unclaimed), reasonOwnerGone, fx)
-		return
-	}
 	if over := len(x.unclaimed) - unclaimedMax; over > 0 {
-		s.dropUnclaimed(q, over, reasonUnclaimed, fx)
+		s.dropUnclaimed(q, over, fx)
 	}
 	s.touchWaiting(q)
 	s.noteUnclaimed(x)
@@ -116,18 +116,26 @@ const (
 	reasonOwnerGone = "owner-gone"
 )
 
-// dropUnclaimed drops the oldest n messages.
-func (s *State) dropUnclaimed(q *queue, n int, reason string, fx *Effects) {
-	x := fx.add(EffectDropped)
-	x.Dest, x.Seq, x.Count, x.Reason = q.name, q.exclusive.unclaimed[n-1].seq, uint32(n), reason
+// dropUnclaimed drops the oldest n of those that wait for a subscription.
+func (s *State) dropUnclaimed(q *queue, n int, fx *Effects) {
 	left := slices.Clone(q.exclusive.unclaimed[n:])
 	q.exclusive.unclaimed = nil // so that none is looked for in it
+	s.dropOldest(q, n, reasonUnclaimed, fx)
+	q.exclusive.unclaimed = left
+}
+
+// dropOldest drops the oldest n messages of a queue; all of them must wait.
+func (s *State) dropOldest(q *queue, n int, reason string, fx *Effects) {
+	var last Seq
 	for range n {
 		ref := q.first(&s.entries)
-		q.unwait(&s.entries, ref, s.entries.at(ref))
+		e := s.entries.at(ref)
+		last = e.place
+		q.unwait(&s.entries, ref, e)
 		s.remove(q, ref)
 	}
-	q.exclusive.unclaimed = left
+	x := fx.add(EffectDropped)
+	x.Dest, x.Seq, x.Count, x.Reason = q.name, last, uint32(n), reason
 }
 
 // unwaitUnclaimed forgets that a message, which leaves the queue, waits for a subscription.
@@ -206,7 +214,7 @@ func (s *State) dueUnclaimed(x *exclusive, most int, fx *Effects) int {
 	for n < len(x.unclaimed) && n < most && x.unclaimed[n].at.after(unclaimedMillis) <= s.clock {
 		n++
 	}
-	s.dropUnclaimed(x.queue, n, reasonUnclaimed, fx)
+	s.dropUnclaimed(x.queue, n, fx)
 	return n
 }
 

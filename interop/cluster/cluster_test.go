@@ -67,7 +67,23 @@ func TestCluster(t *testing.T) {
 		}
 		obey("start", "1")
 	})
-	for _, words := range [][]string{{"kill"}, {"kill", "4"}, {"start", "1"}, {"sing", "1"}, {"leader", "1"}} {
+	t.Run("starts_all_again_when_all_were_killed_at_once", func(t *testing.T) {
+		obey("kill", "all")
+		for _, n := range c.nodes {
+			if v := n.view(); v.Running || v.Crashes > 1 {
+				t.Errorf("node after kill all: %+v, want it ended as it was told to", v)
+			}
+		}
+		obey("start", "all")
+		obey("leader")
+		for _, n := range c.nodes {
+			if !n.view().Running {
+				t.Errorf("node %d does not run after start all", n.Number)
+			}
+		}
+		obey("start", "all") // all run: nothing to do
+	})
+	for _, words := range [][]string{{"kill"}, {"kill", "4"}, {"start", "1"}, {"sing", "1"}, {"stop", "all"}, {"leader", "1"}} {
 		if answer, err := c.obey(t.Context(), words); err == nil {
 			t.Errorf("%v = %v, want an error", words, answer)
 		}

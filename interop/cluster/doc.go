@@ -7,6 +7,8 @@
 //	kill N            {"killed":2}                               SIGKILL; N is a number or "leader"
 //	stop N            {"stopped":2,"exitCode":0}                 SIGTERM: the node drains, and is waited for
 //	start N           {"started":2,"node":{...}}                 starts it again with what is on its disk, and waits until it is ready
+//	kill all          {"killed":"all"}                           all at once, as a power cut does it
+//	start all         {"started":"all","nodes":[...]}            all that do not run, then waits: none is ready without a majority
 //	pause N           {"paused":2}                               SIGSTOP
 //	resume N          {"resumed":2}                              SIGCONT
 //	status            {"nodes":[...]}                            as in the first line, with what has become of the processes

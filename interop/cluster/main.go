@@ -97,6 +97,9 @@ func (c *cluster) obey(ctx context.Context, words []string) (any, error) {
 	if len(words) != 2 {
 		return nil, fmt.Errorf("not a command: %q", strings.Join(words, " "))
 	}
+	if words[1] == "all" {
+		return c.obeyAll(ctx, words[0])
+	}
 	n, err := c.named(ctx, words[1])
 	if err != nil {
 		return nil, err
@@ -124,6 +127,28 @@ func (c *cluster) obey(ctx context.Context, words []string) (any, error) {
 		return map[string]int{"resumed": n.Number}, nil
 	}
 	return nil, fmt.Errorf("not a command: %q", words[0])
+}
+
+// obeyAll does to all nodes at once what one at a time cannot: no node is ready as long as a majority is down.
+func (c *cluster) obeyAll(ctx context.Context, command string) (any, error) {
+	switch command {
+	case "kill":
+		for _, n := range c.nodes {
+			n.signal(syscall.SIGKILL)
+		}
+		for _, n := range c.nodes {
+			if _, err := n.awaitExit(ctx, killWait); err != nil {
+				return nil, err
+			}
+		}
+		return map[string]string{"killed": "all"}, nil
+	case "start":
+		if err := c.startAll(ctx); err != nil {
+			return nil, err
+		}
+		return map[string]any{"started": "all", "nodes": c.status()["nodes"]}, nil
+	}
+	return nil, fmt.Errorf("not a command for all nodes: %q", command)
 }
 
 // named gives the node that a word means: a number, or the leader.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -21,7 +22,10 @@ import (
 // This file runs the processes.
 
 // cluster is a number of nodes that found one cluster, or one node that is alone.
-type cluster struct{ nodes []*node }
+type cluster struct {
+	nodes    []*node
+	reserved []io.Closer // the ports of all of them, also of those that do not run
+}
 
 // node is one process of stampede serve, or several one after the other.
 type node struct {
@@ -55,7 +59,7 @@ func newCluster(binary, dir string, count int, args []string) (*cluster, error) 
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(4 * count)
+	ports, reserved, err := freePorts(4 * count)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +67,7 @@ func newCluster(binary, dir string, count int, args []string) (*cluster, error) 
 	for i := range count {
 		seeds = append(seeds, ports[4*i])
 	}
-	c := &cluster{}
+	c := &cluster{reserved: reserved}
 	for i := range count {
 		n := &node{
 			Number: i + 1, STOMP: ports[4*i+1], HTTP: ports[4*i+2], Admin: ports[4*i+3],
@@ -82,9 +86,12 @@ func newCluster(binary, dir string, count int, args []string) (*cluster, error) 
 	return c, nil
 }
 
-// startAll starts all nodes and waits until they are ready.
+// startAll starts all nodes that do not run and waits until all are ready.
 func (c *cluster) startAll(ctx context.Context) error {
 	for _, n := range c.nodes {
+		if n.view().Running {
+			continue
+		}
 		if err := n.start(); err != nil {
 			return err
 		}
@@ -108,6 +115,9 @@ func (c *cluster) end() {
 			n.signal(syscall.SIGKILL)
 			_, _ = n.awaitExit(context.Background(), killWait) // nothing more can be done
 		}
+	}
+	for _, r := range c.reserved {
+		_ = r.Close() // nobody waits for it
 	}
 }
 
@@ -259,20 +269,25 @@ const (
 	portCount = 9_000
 )
 
-// freePorts gives addresses on loopback that were free a moment ago; all are held until the last is known, so that they differ.
-func freePorts(count int) ([]string, error) {
-	var addrs []string
+// freePorts gives addresses on loopback that nobody uses. Other clusters, whose nodes come and go likewise, leave them alone as long as reserved is open:
+// its sockets are UDP's of the same numbers, which say so and are in nobody's way.
+func freePorts(count int) (addrs []string, reserved []io.Closer, err error) {
 	for range 100 * count {
 		if len(addrs) == count {
-			return addrs, nil
+			return addrs, reserved, nil
 		}
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(portFirst+rand.IntN(portCount)))
-		listener, err := net.Listen("tcp", addr)
+		reservation, err := net.ListenPacket("udp", addr)
 		if err != nil {
 			continue
 		}
-		defer listener.Close()
-		addrs = append(addrs, addr)
+		listener, err := net.Listen("tcp", addr)
+		if err != nil {
+			_ = reservation.Close() // another is tried
+			continue
+		}
+		_ = listener.Close() // it took no connection
+		addrs, reserved = append(addrs, addr), append(reserved, reservation)
 	}
-	return nil, errors.New("no free ports")
+	return nil, nil, errors.New("no free ports")
 }

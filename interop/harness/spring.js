@@ -52,16 +52,28 @@ export async function startSpring({ name = 'one', broker, port, args = [] }) {
     async start() {
       child = spawn(
         java,
-        ['-Xmx512m', '-XX:+UseSerialGC', '-jar', jar, `--server.port=${port}`, `--instance.name=${name}`, ...broker, ...args],
-        { stdio: ['ignore', 'pipe', 'pipe'] },
+        [
+          '-Xmx512m', '-XX:+UseSerialGC', '-jar', jar,
+          `--server.port=${port}`, `--instance.name=${name}`, '--end-with-input=true', // whoever dies leaves no instance behind
+          ...broker, ...args,
+        ],
+        { stdio: ['pipe', 'pipe', 'pipe'] },
       );
+      child.stdin.on('error', () => {}); // nothing is written there
       child.stdout.on('data', chunk => output.push(chunk));
       child.stderr.on('data', chunk => output.push(chunk));
-      exited = Promise.race([once(child, 'exit'), once(child, 'error')]);
-      await until(`${name} to have its broker`, async () => {
-        if (child.exitCode !== null) throw new Error(`it has ended: ${instance.output().slice(-2000)}`);
-        return (await instance.get('/broker')).available;
-      }, 120_000);
+      let ended;
+      exited = new Promise(resolve => {
+        child.on('error', error => resolve((ended = String(error)))); // no Java, for one
+        child.on('exit', (code, signal) => resolve((ended ??= `exit code ${code}, signal ${signal}`)));
+      });
+      const ready = async () => ended ?? (await instance.get('/broker')).available;
+      try {
+        if ((await until(`${name} to have its broker`, ready, 120_000)) !== true) throw new Error(`${name} has ended: ${ended}`);
+      } catch (error) {
+        await instance.stop('SIGKILL');
+        throw new Error(`${error.message}\n${instance.output().slice(-2000)}`);
+      }
     },
     /** SIGTERM, or another signal; waits for the end. */
     async stop(signal = 'SIGTERM') {

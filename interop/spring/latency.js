@@ -5,6 +5,7 @@
 
 import { parseArgs } from 'node:util';
 import { startCluster } from '../harness/cluster.js';
+import { until } from '../harness/lines.js';
 import { startRabbitMQ } from '../harness/rabbitmq.js';
 import { startSpring } from '../harness/spring.js';
 import { Crowd, percentile } from './clients/crowd.js';
@@ -40,12 +41,12 @@ const brokers = {
   },
 };
 
-console.log('| broker | load | messages | missing | p50 ms | p99 ms | max ms |\n|---|---|---|---|---|---|---|');
+console.log('| broker | load | sent | arrived | missing | repeated | p50 ms | p99 ms | max ms |\n|---|---|---|---|---|---|---|---|---|');
 for (let run = 0; run < Number(values.runs); run++) {
   for (const name of values.brokers.split(',')) {
     const broker = await brokers[name]();
     if (broker) await measure(name, broker);
-    else console.log(`| ${name} | not installed | | | | | |`);
+    else console.log(`| ${name} | not installed | | | | | | | |`);
   }
 }
 
@@ -80,12 +81,12 @@ async function measure(name, { settings, receipts, end }) {
         expected = users.length * Math.ceil(count / users.length);
       }
       first += count;
-      for (let waited = 0; crowd.latencies.length < expected && waited < 100; waited++) {
-        await new Promise(resolve => setTimeout(resolve, 50));
-      }
+      await until('all to arrive', () => crowd.arrived >= expected, 5_000).catch(() => {}); // the table says what is missing
       crowd.measuring = false;
-      const at = part => percentile(crowd.latencies, part).toFixed(2);
-      console.log(`| ${name} | ${load.name} | ${expected} | ${expected - crowd.latencies.length} | ${at(0.5)} | ${at(0.99)} | ${at(1)} |`);
+      const { arrived, repeated, latencies } = crowd;
+      const at = part => percentile(latencies, part).toFixed(2);
+      const counts = [expected, arrived, expected - arrived, repeated].join(' | ');
+      console.log(`| ${name} | ${load.name} | ${counts} | ${at(0.5)} | ${at(0.99)} | ${at(1)} |`);
     }
   } finally {
     await crowd.close();

@@ -5,8 +5,13 @@ import SockJS from 'sockjs-client';
 import { WebSocket } from 'ws';
 import { until } from '../../harness/lines.js';
 
-/** The ways to a Spring endpoint. */
+/** The ways to a Spring endpoint that most take. */
 export const transports = ['websocket', 'sockjs'];
+
+/** And where no WebSocket gets through. */
+export const allTransports = [...transports, 'sockjs-http'];
+
+const sockJS = { sockjs: ['websocket'], 'sockjs-http': ['xhr-streaming'] };
 
 /** One user in front of one instance. */
 export class Browser {
@@ -16,6 +21,7 @@ export class Browser {
   closes = 0;
   #subscriptions = [];
   #receipts = 0;
+  #reopened; // all subscriptions, on the latest connection
 
   /** @param options stompjs's own */
   constructor(instance, user, { transport = 'websocket', reconnectDelay = 0, onMessage, ...options } = {}) {
@@ -24,13 +30,14 @@ export class Browser {
     this.client = new Client({ reconnectDelay, heartbeatIncoming: 10_000, heartbeatOutgoing: 10_000, ...options });
     this.client.webSocketFactory = () =>
       (this.socket =
-        transport === 'sockjs'
-          ? new SockJS(instance.sockJSURL(user), null, { timeout: 20_000, transports: ['websocket', 'xhr-streaming'] })
+        transport in sockJS
+          ? new SockJS(instance.sockJSURL(user), null, { timeout: 20_000, transports: sockJS[transport] })
           : new WebSocket(instance.webSocketURL(user), this.client.stompVersions.protocolVersions()));
     this.client.onConnect = frame => {
       this.connects++;
       this.connected = frame;
-      for (const subscription of this.#subscriptions) this.#open(subscription);
+      this.#reopened = Promise.all(this.#subscriptions.map(subscription => this.#open(subscription)));
+      this.#reopened.catch(() => {}); // the connection broke again: the next one does it again
     };
     this.client.onStompError = frame => this.errors.push(frame);
     this.client.onWebSocketClose = () => this.closes++;
@@ -51,6 +58,15 @@ export class Browser {
     const subscription = { destination, headers };
     this.#subscriptions.push(subscription);
     await this.#open(subscription);
+  }
+
+  /** Waits until it is on another connection than the first so many, with all its subscriptions. */
+  async again(connects) {
+    await until(`${this.user} to come back`, async () => {
+      if (this.connects <= connects || !this.client.connected) return false;
+      await this.#reopened;
+      return true;
+    }, 120_000);
   }
 
   /** Subscribes without waiting for anything: Spring's own broker gives no receipts. */
@@ -80,10 +96,12 @@ export class Browser {
 
   async #receipt(what, write) {
     const id = `r-${++this.#receipts}`;
+    const { closes } = this;
     let arrived = false;
     this.client.watchForReceipt(id, () => (arrived = true));
     write(id);
-    await until(`the receipt of ${this.user}'s ${what}`, () => arrived);
+    await until(`the receipt of ${this.user}'s ${what}`, () => arrived || this.closes > closes);
+    if (!arrived) throw new Error(`the connection of ${this.user} ended before the receipt of ${what}`);
   }
 
   /** Waits for so many messages and gives them. */

@@ -51,6 +51,16 @@ export class Crowd {
     return this.members.filter(({ browser }) => browser.client.connected).length;
   }
 
+  /** Messages that came to whom they were for, each counted once. */
+  get arrived() {
+    return this.members.reduce((sum, { got }) => sum + got.size, 0);
+  }
+
+  /** Messages that came again. */
+  get repeated() {
+    return this.members.reduce((sum, { got }) => [...got.values()].reduce((all, times) => all + times - 1, sum), 0);
+  }
+
   /** Connections lost since the last call. */
   closes() {
     const all = this.members.reduce((sum, { browser }) => sum + browser.closes, 0);

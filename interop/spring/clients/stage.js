@@ -4,15 +4,25 @@ import { startCluster } from '../../harness/cluster.js';
 import { startSpring } from '../../harness/spring.js';
 import { Browser } from './browser.js';
 
-/** Starts everything; `args` are flags of the nodes. */
-export async function openStage({ args = [], broker = [] } = {}) {
+/**
+ * Starts everything.
+ *
+ * @param {{args?: string[], broker?: string[], relays?: (cluster: object) => Promise<number[]>}} options args are flags of the nodes, broker
+ *   settings of the instances, relays chooses their nodes
+ */
+export async function openStage({ args = [], broker = [], relays = async () => [1, 2] } = {}) {
   const cluster = await startCluster({ args });
-  const relayed = number => [`--broker.host=127.0.0.1`, `--broker.port=${cluster.port(number)}`, ...broker];
+  const instances = [];
   try {
-    const [one, two] = await Promise.all([
-      startSpring({ name: 'one', broker: relayed(1) }),
-      startSpring({ name: 'two', broker: relayed(2) }),
-    ]);
+    const start = async (name, number) => {
+      const relay = ['--broker.host=127.0.0.1', `--broker.port=${cluster.port(number)}`];
+      instances.push(await startSpring({ name, broker: [...relay, ...broker] }));
+      instances.at(-1).node = number;
+    };
+    const [first, second] = await relays(cluster);
+    const started = await Promise.allSettled([start('one', first), start('two', second)]); // each has ended or can be stopped
+    for (const { reason } of started) if (reason) throw reason;
+    const [one, two] = ['one', 'two'].map(name => instances.find(instance => instance.name === name));
     const browsers = [];
     return {
       cluster,
@@ -31,6 +41,7 @@ export async function openStage({ args = [], broker = [] } = {}) {
       },
     };
   } catch (error) {
+    await Promise.all(instances.map(instance => instance.stop()));
     await cluster.end();
     throw error;
   }

@@ -130,7 +130,7 @@ export class Soak {
     await this.#endKinds();
     if (browsers) report.sessionQueues = { most: this.sessionQueuesMost, ...(await sessionQueuesLeft(cluster)) };
     report.digests = await digests(cluster);
-    await Promise.all(stage.instances.splice(0).map(instance => instance.stop()));
+    await stage.endSpring();
     await this.#lookEmpty();
     for (const { number } of cluster.nodes) report.exitCodes.push((await cluster.stop(number)).exitCode);
     report.verified = await verifyLogs({ binary: this.settings.binary, dir: this.dir, nodes: cluster.nodes.map(({ number }) => number) });

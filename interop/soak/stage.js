@@ -1,5 +1,7 @@
 // The processes of a soak: three nodes, and two Spring instances that have two of them as their broker.
 
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { startCluster } from '../harness/cluster.js';
 import { startSpring } from '../harness/spring.js';
 
@@ -8,13 +10,19 @@ const nodeCount = 3;
 /**
  * Starts everything, and gives `end`, which leaves nothing.
  *
- * @param {{dir: string, spring: boolean}} options dir is for data and logs of the nodes
+ * @param {{dir: string, spring: boolean}} options dir is for data and logs
  */
 export async function openStage({ dir, spring }) {
   const cluster = await startCluster({ nodes: nodeCount, dir, args: ['--log-level=info'] });
   const instances = [];
+  const endSpring = async (signal = 'SIGTERM') => {
+    for (const instance of instances.splice(0)) {
+      await instance.stop(signal);
+      await writeFile(path.join(dir, `spring-${instance.name}.log`), instance.output());
+    }
+  };
   const end = async () => {
-    await Promise.allSettled(instances.splice(0).map(instance => instance.stop('SIGKILL')));
+    await endSpring('SIGKILL').catch(() => {}); // it may have been on its way up or down
     await cluster.end();
   };
   const start = async (name, node) => {
@@ -29,5 +37,5 @@ export async function openStage({ dir, spring }) {
     if (failed) throw failed.reason;
     instances.sort((a, b) => a.node - b.node);
   };
-  return { cluster, instances, openSpring: spring ? openSpring : async () => {}, end };
+  return { cluster, instances, openSpring: spring ? openSpring : async () => {}, endSpring, end };
 }

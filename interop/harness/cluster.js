@@ -5,7 +5,7 @@ import path from 'node:path';
 import { startLines, until } from './lines.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const bin = name => path.join(process.env.STAMPEDE_BIN ?? path.join(root, 'bin'), name);
+const bin = name => path.join(process.env.INTEROP_BIN ?? path.join(root, 'bin'), name);
 
 /**
  * Starts a cluster and waits until all nodes are ready.

@@ -8,7 +8,7 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN = pathlib.Path(os.environ.get("STAMPEDE_BIN", ROOT / "bin"))
+BIN = pathlib.Path(os.environ.get("INTEROP_BIN", ROOT / "bin"))
 ANSWER_SECONDS = 120  # a command waits 60 s at most; longer than that, the tool itself hangs
 END_SECONDS = 60
 

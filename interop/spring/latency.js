@@ -45,12 +45,12 @@ console.log('| broker | load | sent | arrived | missing | repeated | p50 ms | p9
 for (let run = 0; run < Number(values.runs); run++) {
   for (const name of values.brokers.split(',')) {
     const broker = await brokers[name]();
-    if (broker) await measure(name, broker);
+    if (broker) await measure(name, broker).finally(broker.end);
     else console.log(`| ${name} | not installed | | | | | | | |`);
   }
 }
 
-async function measure(name, { settings, receipts, end }) {
+async function measure(name, { settings, receipts }) {
   const instance = await startSpring({ name: 'one', broker: settings, args: ['--ticker.millis=3600000'] });
   const crowd = new Crowd(instance, sessions, { receipts });
   try {
@@ -91,6 +91,5 @@ async function measure(name, { settings, receipts, end }) {
   } finally {
     await crowd.close();
     await instance.stop();
-    await end();
   }
 }

@@ -57,7 +57,13 @@ export class Browser {
   async subscribe(destination, headers = {}) {
     const subscription = { destination, headers };
     this.#subscriptions.push(subscription);
-    await this.#open(subscription);
+    const { connects } = this;
+    try {
+      await this.#open(subscription);
+    } catch (error) {
+      if (this.client.reconnectDelay === 0) throw error;
+      await this.again(connects); // where it is subscribed with all others
+    }
   }
 
   /** Waits until it is on another connection than the first so many, with all its subscriptions. */

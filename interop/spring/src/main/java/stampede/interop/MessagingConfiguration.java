@@ -9,7 +9,6 @@ import org.springframework.web.socket.config.annotation.EnableWebSocketMessageBr
 import org.springframework.web.socket.config.annotation.StompEndpointRegistry;
 import org.springframework.web.socket.config.annotation.WebSocketMessageBrokerConfigurer;
 import org.springframework.web.socket.config.annotation.WebSocketTransportRegistration;
-import org.springframework.web.socket.server.standard.ServletServerContainerFactoryBean;
 
 /** The broker relay, with what several instances of a service need to reach each other's users. */
 @Configuration
@@ -54,15 +53,6 @@ class MessagingConfiguration implements WebSocketMessageBrokerConfigurer {
   @Override
   public void configureWebSocketTransport(WebSocketTransportRegistration transport) {
     transport.setMessageSizeLimit(1 << 20).setSendBufferSizeLimit(4 << 20);
-  }
-
-  /** Tomcat takes 8 KiB in one WebSocket message, and clients other than stompjs do not split a frame. */
-  @Bean
-  ServletServerContainerFactoryBean webSocketContainer() {
-    var container = new ServletServerContainerFactoryBean();
-    container.setMaxTextMessageBufferSize(1 << 20);
-    container.setMaxBinaryMessageBufferSize(1 << 20);
-    return container;
   }
 
   @Bean

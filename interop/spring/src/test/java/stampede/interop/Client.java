@@ -41,6 +41,7 @@ final class Client extends StompSessionHandlerAdapter implements AutoCloseable {
     client.setTaskScheduler(scheduler);
     client.setReceiptTimeLimit(WAIT_SECONDS * 1000L);
     client.setInboundMessageSizeLimit(4 << 20);
+    client.setOutboundMessageSizeLimit(8 << 10); // a frame may come in parts, each of which a service's Tomcat takes
     session = client.connectAsync(transport.url(instance), this, user).get(WAIT_SECONDS, SECONDS);
   }
 

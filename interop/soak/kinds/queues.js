@@ -16,7 +16,7 @@ export class Queues extends Kind {
     super({ name: 'queues', ...options });
     this.work = new Work({ faults: this.faults });
     for (const { number } of this.cluster.nodes) for (const destination of queues) this.#consume(destination, number);
-    for (const transport of ['tcp', 'websocket']) this.publisher(queues, { perSecond: 8, transport, padding: 'x'.repeat(100) });
+    for (const transport of ['tcp', 'websocket']) this.publisher(queues, { perSecond: 10, transport, padding: 'x'.repeat(100) });
   }
 
   #consume(destination, home) {

@@ -18,7 +18,7 @@ export class Topics extends Kind {
       this.#subscribe('/topic/soak.*', number, 'websocket');
       this.#subscribe(topics[number % topics.length], number, number % 2 === 0 ? 'tcp' : 'websocket');
     }
-    for (const transport of ['tcp', 'websocket', 'tcp', 'websocket']) this.publisher(topics, { perSecond: 7, transport, padding });
+    for (const transport of ['tcp', 'websocket', 'tcp', 'websocket']) this.publisher(topics, { perSecond: 10, transport, padding });
   }
 
   #subscribe(destination, home, transport) {

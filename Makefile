@@ -111,8 +111,13 @@ interop-browser: interop-binaries ## Run a page with stompjs in headless Chromiu
 	$(call needs,chromium,chromium)
 	cd interop/browser && npm ci --no-audit --no-fund --loglevel=error && npm test
 
-soak: ## Run cluster, Spring instances and clients together, restart them at random, count what is lost (SOAK=30m SEED=)
-	interop/soak/run.sh
+soak: interop-binaries ## Run cluster, Spring instances and clients together, restart them at random, count what is lost (SOAK=30m SEED=)
+	$(call needs,java,a JDK of version 17 or later)
+	$(call needs,mvn,maven)
+	$(call needs,npm,nodejs and npm)
+	mvn -q -ntp -B -f interop/spring/pom.xml -DskipTests package
+	cd interop/soak && npm ci --no-audit --no-fund --loglevel=error
+	node interop/soak/main.js $(SOAKARGS)
 
 bench: ## Run the benchmarks, in the form that benchstat reads (BENCH=, PKG=, COUNT=10)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(COUNT) $(PKG)

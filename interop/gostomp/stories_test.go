@@ -39,17 +39,17 @@ var stories = []story{
 	{"clients_of_all_versions_share_a_topic", tellShared},
 	{"receipts_come_for_each_of_many", tellReceipts},
 	{"user_destination_reaches_all_sessions_of_the_user", tellUser},
-	{"error_of_the_protocol_closes", tellClose},
+	{"error_of_the_protocol_ends_the_session", tellClose},
 }
 
 func TestGoStomp(t *testing.T) {
 	skipWhenShort(t)
 	for _, w := range ways() {
 		for _, s := range stories {
+			if strings.HasPrefix(s.title, "nack_") && w.version == stomp.V10 {
+				continue // 1.0 has no NACK
+			}
 			t.Run(w.String()+"/"+s.title, func(t *testing.T) {
-				if strings.HasPrefix(s.title, "nack_") && w.version == stomp.V10 {
-					t.Skip("STOMP 1.0 has no NACK")
-				}
 				t.Parallel()
 				s.tell(t, w, func(word string) string { return strings.Join([]string{w.over, string(w.version), s.title, word}, ".") })
 			})

@@ -4,14 +4,21 @@ import { Client, Versions } from '@stomp/stompjs';
 import { WebSocket } from 'ws';
 import { TCPSocket } from './tcp-socket.js';
 
-const waitMillis = 10_000; // longer than anything here takes; a test that waits it out has failed
+const waitMillis = 60_000; // longer than anything here takes on a busy machine; a test that waits it out has failed
 
 /** The ways to the broker; every suite runs over each. */
-export const transports = ['websocket', 'tcp'];
+export const ways = ['websocket', 'tcp'].flatMap(transport =>
+  ['1.0', '1.1', '1.2'].map(version => ({
+    transport,
+    version,
+    name: `${transport}.${version}`, // for destinations
+    title: `${transport} in STOMP ${version}`,
+  })),
+);
 
 /** Connects and gives a Session. Options are stompjs's own (ClientOptions fields). */
-export async function connect(broker, transport, options = {}) {
-  const session = new Session(broker, transport, options);
+export async function connect(broker, way, options = {}) {
+  const session = new Session(broker, way, options);
   await session.opened;
   return session;
 }
@@ -28,12 +35,12 @@ export function within(promise, what, millis = waitMillis) {
 export class Session {
   #receipts = 0;
 
-  constructor(broker, transport, options) {
+  constructor(broker, { transport, version }, options) {
     this.client = new Client({
       reconnectDelay: 0,
       heartbeatIncoming: 0,
       heartbeatOutgoing: 0,
-      stompVersions: new Versions(['1.2']),
+      stompVersions: new Versions([version]),
       ...options,
     });
     this.client.webSocketFactory = () =>

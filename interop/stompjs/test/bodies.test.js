@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { startBroker } from '../harness/broker.js';
-import { connect, transports } from '../harness/session.js';
+import { connect, ways } from '../harness/session.js';
 
 const MiB = 1 << 20;
 
@@ -13,12 +13,12 @@ before(async () => {
 });
 after(() => broker?.stop());
 
-for (const transport of transports) {
-  describe(`bodies over ${transport}`, () => {
-    const name = suffix => `/topic/${transport}.body.${suffix}`;
+for (const way of ways) {
+  describe(`bodies over ${way.title}`, () => {
+    const name = suffix => `/topic/${way.name}.body.${suffix}`;
 
     it('carry every byte, NUL among them', async () => {
-      const session = await connect(broker, transport);
+      const session = await connect(broker, way);
       const inbox = await session.subscribe(name('bytes'));
       const body = Uint8Array.from({ length: 512 }, (_, i) => i % 256);
       await session.send(name('bytes'), body, { 'content-type': 'application/octet-stream' });
@@ -29,7 +29,7 @@ for (const transport of transports) {
     });
 
     it('may be empty', async () => {
-      const session = await connect(broker, transport);
+      const session = await connect(broker, way);
       const inbox = await session.subscribe(name('empty'));
       await session.send(name('empty'), '');
       const message = await inbox.next();
@@ -44,7 +44,7 @@ for (const transport of transports) {
       ['in binary frames', { forceBinaryWSFrames: true }],
     ]) {
       it(`of 1 MiB come as they were sent, ${what}`, async () => {
-        const session = await connect(broker, transport, options);
+        const session = await connect(broker, way, options);
         const destination = name(`large.${what.replace(/ /g, '-')}`);
         const inbox = await session.subscribe(destination);
         const body = 'abcdefgh'.repeat(MiB / 8);
@@ -58,8 +58,8 @@ for (const transport of transports) {
 
     it('above the limit are refused with an ERROR that arrives', async () => {
       // A session over TCP counts as a service account here and may send 16 MiB; one over WebSocket 1 MiB.
-      const limit = transport === 'tcp' ? 16 * MiB : MiB;
-      const session = await connect(broker, transport);
+      const limit = way.transport === 'tcp' ? 16 * MiB : MiB;
+      const session = await connect(broker, way);
       await assert.rejects(session.send(name('too-large'), 'x'.repeat(limit + 1)), /body-too-large|frame-too-large/);
       await session.closed;
     });

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { startBroker } from '../harness/broker.js';
-import { connect, transports, within } from '../harness/session.js';
+import { connect, ways, within } from '../harness/session.js';
 
 let broker;
 before(async () => {
@@ -11,11 +11,11 @@ before(async () => {
 });
 after(() => broker?.stop());
 
-for (const transport of transports) {
-  describe(`errors over ${transport}`, () => {
+for (const way of ways) {
+  describe(`errors over ${way.title}`, () => {
     it('name an option that is not supported, and the receipt of the frame', async () => {
-      const session = await connect(broker, transport);
-      const inbox = session.subscribe(`/queue/${transport}.browse`, { browser: 'true' });
+      const session = await connect(broker, way);
+      const inbox = session.subscribe(`/queue/${way.name}.browse`, { browser: 'true' });
       await assert.rejects(inbox, /unsupported-header/);
       const frame = await session.failed;
       assert.equal(frame.headers['content-type'], 'text/plain');
@@ -26,19 +26,19 @@ for (const transport of transports) {
     });
 
     it('refuse a destination of no known kind', async () => {
-      const session = await connect(broker, transport);
+      const session = await connect(broker, way);
       await assert.rejects(session.send('/nowhere/at/all', 'x'), /invalid-destination/);
       await session.drop();
     });
 
     it('refuse wildcards in SEND', async () => {
-      const session = await connect(broker, transport);
+      const session = await connect(broker, way);
       await assert.rejects(session.send('/topic/a.*', 'x'), /invalid-destination/);
       await session.drop();
     });
 
     it('close after a protocol fault, with the ERROR first', async () => {
-      const session = await connect(broker, transport);
+      const session = await connect(broker, way);
       session.client.publish({ destination: '/topic/x', body: 'x', headers: { transaction: 'never-begun', receipt: 'r' } });
       const frame = await within(session.failed, 'ERROR');
       assert.equal(frame.headers['error-code'], 'unknown-transaction');
@@ -46,7 +46,7 @@ for (const transport of transports) {
     });
 
     it('answer DISCONNECT with its receipt', async () => {
-      const session = await connect(broker, transport);
+      const session = await connect(broker, way);
       const disconnected = new Promise(resolve => {
         session.client.onDisconnect = resolve;
       });

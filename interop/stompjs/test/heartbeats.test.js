@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { connect as connectTCP } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { startBroker } from '../harness/broker.js';
-import { connect, transports, within } from '../harness/session.js';
+import { connect, ways, within } from '../harness/session.js';
 
 let broker;
 before(async () => {
@@ -15,14 +15,15 @@ before(async () => {
 after(() => broker?.stop());
 
 describe('heart-beats', { concurrency: true }, () => {
-  for (const transport of transports) {
-    it(`keep an idle session over ${transport}`, async () => {
+  // 1.0 has no heart-beats: stompjs sends none when it speaks that, whatever it asked for.
+  for (const way of ways.filter(({ version }) => version !== '1.0')) {
+    it(`keep an idle session over ${way.title}`, async () => {
       let beats = 0;
       let thirdBeat;
       const enough = new Promise(resolve => {
         thirdBeat = resolve;
       });
-      const session = await connect(broker, transport, {
+      const session = await connect(broker, way, {
         heartbeatIncoming: 1000,
         heartbeatOutgoing: 1000,
         onHeartbeatReceived: () => ++beats === 3 && thirdBeat(),
@@ -32,7 +33,7 @@ describe('heart-beats', { concurrency: true }, () => {
 
       // Three beats of the broker are more than twice the interval after which a silent client is given up.
       await within(enough, 'third heart-beat', 4 * Math.max(sends, 1000));
-      await session.send(`/topic/${transport}.still-here`, 'yes');
+      await session.send(`/topic/${way.name}.still-here`, 'yes');
       await session.close();
     });
   }

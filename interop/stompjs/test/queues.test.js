@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { startBroker } from '../harness/broker.js';
-import { connect, transports } from '../harness/session.js';
+import { drainQueue, fillQueue } from '../harness/queue.js';
+import { connect, ways } from '../harness/session.js';
 
 let broker;
 before(async () => {
@@ -11,28 +12,13 @@ before(async () => {
 });
 after(() => broker?.stop());
 
-for (const transport of transports) {
-  describe(`queues over ${transport}`, () => {
-    const name = suffix => `/queue/${transport}.${suffix}`;
-    const open = () => connect(broker, transport);
+for (const way of ways) {
+  describe(`queues over ${way.title}`, () => {
+    const name = suffix => `/queue/${way.name}.${suffix}`;
+    const open = () => connect(broker, way);
 
-    /** Sends the bodies one after the other, each with its receipt. */
-    async function fill(destination, ...bodies) {
-      const session = await open();
-      for (const body of bodies) await session.send(destination, body);
-      await session.close();
-    }
-
-    /** What a new subscription gets until the marker, which is sent last. */
-    async function drain(destination) {
-      await fill(destination, 'marker');
-      const session = await open();
-      const inbox = await session.subscribe(destination, { ack: 'auto' });
-      const messages = [];
-      for (let message = await inbox.next(); message.body !== 'marker'; message = await inbox.next()) messages.push(message);
-      await session.close();
-      return messages;
-    }
+    const fill = (destination, ...bodies) => fillQueue(broker, way, destination, ...bodies);
+    const drain = destination => drainQueue(broker, way, destination);
 
     it('keep messages until somebody subscribes; the receipt of SUBSCRIBE comes first', async () => {
       await fill(name('waiting'), 'one', 'two');
@@ -100,48 +86,6 @@ for (const transport of transports) {
       const second = await other.subscribe(name('credit'), { ack: 'client-individual' });
       assert.deepEqual([held.body, ...(await second.bodies(2))], ['one', 'two', 'three']);
       await Promise.all([small.close(), other.close()]);
-    });
-
-    it('give a refused message again, counted', async () => {
-      await fill(name('nack'), 'one');
-      const session = await open();
-      const inbox = await session.subscribe(name('nack'), { ack: 'client-individual' });
-      const first = await inbox.next();
-      assert.equal(first.headers.redelivered, undefined);
-      await session.settle(first, { nack: true });
-      const second = await inbox.next();
-      assert.equal(second.body, 'one');
-      assert.equal(second.headers.redelivered, 'true');
-      assert.equal(second.headers['delivery-count'], '2');
-      await session.settle(second);
-      await session.close();
-      assert.deepEqual(await drain(name('nack')), []);
-    });
-
-    it('move a rejected message to the dead letters', async () => {
-      await fill(name('reject'), 'poison');
-      const session = await open();
-      const dead = await session.subscribe(`/queue/dlq.${transport}.reject`);
-      const inbox = await session.subscribe(name('reject'), { ack: 'client-individual' });
-      await session.settle(await inbox.next(), { nack: true, requeue: 'false' });
-      const letter = await dead.next();
-      assert.equal(letter.body, 'poison');
-      assert.equal(letter.headers['dead-letter-destination'], name('reject'));
-      assert.ok(letter.headers['dead-letter-reason'], 'dead-letter-reason');
-      await session.close();
-      assert.deepEqual(await drain(name('reject')), []);
-    });
-
-    it('move a message to the dead letters after five refusals', async () => {
-      await fill(name('poison'), 'poison');
-      const session = await open();
-      const dead = await session.subscribe(`/queue/dlq.${transport}.poison`);
-      const inbox = await session.subscribe(name('poison'), { ack: 'client-individual' });
-      for (let i = 0; i < 5; i++) await session.settle(await inbox.next(), { nack: true });
-      const letter = await dead.next();
-      assert.equal(letter.headers['dead-letter-reason'], 'max-deliveries');
-      assert.equal(letter.headers['delivery-count'], '5');
-      await session.close();
     });
 
     it('answer a stale ACK that asks for a receipt with delivery-gone, and stay open', async () => {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { startBroker } from '../harness/broker.js';
-import { connect, transports } from '../harness/session.js';
+import { connect, ways } from '../harness/session.js';
 
 let broker;
 before(async () => {
@@ -11,13 +11,13 @@ before(async () => {
 });
 after(() => broker?.stop());
 
-for (const transport of transports) {
-  describe(`transactions over ${transport}`, () => {
-    const queue = suffix => `/queue/${transport}.tx.${suffix}`;
-    const topic = suffix => `/topic/${transport}.tx.${suffix}`;
+for (const way of ways) {
+  describe(`transactions over ${way.title}`, () => {
+    const queue = suffix => `/queue/${way.name}.tx.${suffix}`;
+    const topic = suffix => `/topic/${way.name}.tx.${suffix}`;
 
     it('take effect as a whole at COMMIT', async () => {
-      const session = await connect(broker, transport);
+      const session = await connect(broker, way);
       const fromTopic = await session.subscribe(topic('commit'));
       const fromQueue = await session.subscribe(queue('commit'));
       const { id, commit } = session.client.begin();
@@ -34,7 +34,7 @@ for (const transport of transports) {
     });
 
     it('leave nothing behind at ABORT', async () => {
-      const session = await connect(broker, transport);
+      const session = await connect(broker, way);
       const inbox = await session.subscribe(queue('abort'));
       const { id, abort } = session.client.begin();
       await session.send(queue('abort'), 'never', { transaction: id });
@@ -45,11 +45,11 @@ for (const transport of transports) {
     });
 
     it('end with their session', async () => {
-      const first = await connect(broker, transport);
+      const first = await connect(broker, way);
       const { id } = first.client.begin();
       await first.send(queue('lost'), 'never', { transaction: id });
       await first.drop();
-      const second = await connect(broker, transport);
+      const second = await connect(broker, way);
       const inbox = await second.subscribe(queue('lost'));
       await second.send(queue('lost'), 'marker');
       assert.equal((await inbox.next()).body, 'marker');
@@ -57,7 +57,7 @@ for (const transport of transports) {
     });
 
     it('settle a message and send its answer at once', async () => {
-      const session = await connect(broker, transport);
+      const session = await connect(broker, way);
       const answers = await session.subscribe(queue('answers'));
       await session.send(queue('orders'), 'order');
       const orders = await session.subscribe(queue('orders'), { ack: 'client-individual' });
@@ -76,7 +76,7 @@ for (const transport of transports) {
     });
 
     it('give a message back when its ACK was aborted', async () => {
-      const session = await connect(broker, transport);
+      const session = await connect(broker, way);
       await session.send(queue('unacked'), 'order');
       const orders = await session.subscribe(queue('unacked'), { ack: 'client-individual' });
       const { id, abort } = session.client.begin();

@@ -53,8 +53,11 @@ test('an instance is restarted: clients of the other see nothing, its own come b
   assert.equal(clients.two.closes, 0);
   await flows(stage.one, clients);
   await flows(stage.two, clients);
-  await stage.two.post('/to-users', { users: [clients.one.user], destination: '/queue/news', first: 5, rounds: 1, millis: 0 });
-  await until('a message to the user who came back', () => numbersOf(clients.one).includes(5));
+  // The other instance sends to where the user was until it hears, within 20 s, where the user is.
+  await until('a message to the user who came back', async () => {
+    await stage.two.post('/to-users', { users: [clients.one.user], destination: '/queue/news', first: 5, rounds: 1, millis: 0 });
+    return numbersOf(clients.one).includes(5);
+  });
   await Promise.all([clients.one.close(), clients.two.close()]);
 });
 

@@ -2,11 +2,13 @@ package stampede.interop;
 
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.springframework.http.HttpStatus;
 import org.springframework.http.ResponseEntity;
 import org.springframework.messaging.MessagingException;
 import org.springframework.messaging.simp.SimpMessagingTemplate;
+import org.springframework.messaging.simp.user.SimpSession;
 import org.springframework.messaging.simp.user.SimpUserRegistry;
 import org.springframework.web.bind.annotation.ExceptionHandler;
 import org.springframework.web.bind.annotation.GetMapping;
@@ -79,10 +81,11 @@ class SendController {
     return Map.of("available", broker.isAvailable(), "losses", broker.losses());
   }
 
-  /** How many users this instance knows, on all instances. */
+  /** How many users this instance knows, on all instances, and a number that tells two sets of their sessions apart. */
   @GetMapping("/users")
   Map<String, Object> users() {
-    return Map.of("count", registry.getUserCount());
+    var sessions = registry.getUsers().stream().flatMap(user -> user.getSessions().stream()).map(SimpSession::getId).collect(Collectors.toSet());
+    return Map.of("count", registry.getUserCount(), "sessionsHash", sessions.hashCode());
   }
 
   /** How many sessions of a user this instance knows, on all instances. */

@@ -162,16 +162,30 @@ func (g *Gateway) validMIME(value []byte) bool {
 		return true
 	}
 	s := string(value)
-	media, _, err := mime.ParseMediaType(s)
-	if err != nil {
+	media, params, err := mime.ParseMediaType(s)
+	if err != nil || strings.ContainsAny(s, `{}\`) { // valid in part, and read by no decoder that is strict
 		return false
 	}
 	kind, sub, found := strings.Cut(media, "/")
 	if !found || kind == "" || sub == "" || (kind == "*" && sub != "*") {
 		return false
 	}
+	if charset, ok := params["charset"]; ok && !knownCharset(charset) {
+		return false
+	}
 	g.lastMIME.Store(&s)
 	return true
+}
+
+// knownCharset tells whether every Java knows the charset; Spring's decoder fails on one that its machine does not know.
+func knownCharset(name string) bool {
+	switch strings.ToLower(name) {
+	case "utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin1", "utf-16", "utf-16be", "utf-16le", "utf-32", "utf-32be", "utf-32le",
+		"iso-8859-2", "iso-8859-4", "iso-8859-5", "iso-8859-7", "iso-8859-9", "iso-8859-13", "iso-8859-15", "koi8-r", "koi8-u", "gb18030",
+		"windows-1250", "windows-1251", "windows-1252", "windows-1253", "windows-1254", "windows-1257":
+		return true
+	}
+	return false
 }
 
 // Credit of a subscription (contract: headers).

@@ -79,13 +79,13 @@ func TestHeaders(t *testing.T) {
 	t.Run("content-type that is none goes on as x-content-type", func(t *testing.T) {
 		c := r.connect(t)
 		c.subscribe("s", "/topic/mime")
-		for _, good := range []string{"text/plain", "application/json;charset=utf-8", "application/vnd.a+json", "*/*", "text/plain; q=\"a b\""} {
+		for _, good := range []string{"text/plain", "application/json;charset=utf-8", "application/vnd.a+json", "*/*", "text/plain; q=\"a b\"", `text/plain;charset="windows-1252"`, "text/plain;charset=UTF-8"} {
 			c.send("/topic/mime", "x", "content-type", good)
 			m := c.message()
 			check(t, "content-type", m.Value("content-type"), good)
 			check(t, "x-content-type of "+good, m.Value("x-content-type"), "")
 		}
-		for _, bad := range []string{"json", "", "text/", "/plain", "text plain/x", "*/json", ";;", "text/plain;="} {
+		for _, bad := range []string{"text/plain;charset=no-such", `application/json; charset="-x"`, "text/{x}", "text/plain;a={b}", `text/plain;a="\\b"`, "json", "", "text/", "/plain", "text plain/x", "*/json", ";;", "text/plain;="} {
 			c.send("/topic/mime", "x", "content-type", bad)
 			m := c.message()
 			if m.Has("content-type") || !m.Has("x-content-type") {

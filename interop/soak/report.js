@@ -10,7 +10,7 @@ export function failures(report) {
   fail(report.interrupted, 'interrupted');
   for (const [name, kind] of Object.entries(report.kinds)) {
     fail(kind.lost > 0, `${name}: ${kind.lost} lost, first ${kind.lostFirst[0]}`);
-    for (const [fault, count] of Object.entries(kind.faults)) fail(count > 0, `${name}: ${count} times ${fault}, first ${kind.faultsFirst[0]}`);
+    for (const [fault, count] of Object.entries(kind.faults)) fail(count > 0, `${name}: ${count} times ${fault}, first ${kind.faultsFirst.find(text => text.startsWith(`${fault}:`))}`);
     fail(kind.received === 0, `${name}: nothing was received: the soak has proved nothing`);
     fail(kind.unreceipted > 0, `${name}: ${kind.unreceipted} messages have no receipt in the end`);
   }

@@ -12,7 +12,7 @@ export class Reach {
   }
 
   missing(streams) {
-    return streams.flatMap(stream => this.#of(stream).lacking(stream.receipted).map(number => `number ${number} of ${stream.id}`));
+    return streams.flatMap(stream => this.#of(stream).lacking(stream.receipted).map(number => stream.describe(number)));
   }
 
   #of(stream) {

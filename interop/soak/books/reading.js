@@ -2,7 +2,7 @@
 
 import { Numbers } from './numbers.js';
 
-const faultsKept = 20; // described; the rest is counted
+const faultsKept = 10; // of each kind are described; the rest is counted
 
 /** Faults by kind, with the first ones in words. */
 export class Faults {
@@ -11,7 +11,7 @@ export class Faults {
 
   note(kind, text) {
     this.counts[kind] = (this.counts[kind] ?? 0) + 1;
-    if (this.first.length < faultsKept) this.first.push(`${kind}: ${text}`);
+    if (this.counts[kind] <= faultsKept) this.first.push(`${kind}: ${text}`);
   }
 
   get total() {
@@ -57,7 +57,7 @@ export class Reading {
 
   /** The receipted ones that did not come. */
   missing(streams) {
-    return streams.flatMap(stream => this.#part(stream).numbers.lacking(stream.receipted).map(number => `${this.name}: number ${number} of ${stream.id}`));
+    return streams.flatMap(stream => this.#part(stream).numbers.lacking(stream.receipted).map(number => `${this.name}: ${stream.describe(number)}`));
   }
 
   #part(stream) {

@@ -45,7 +45,7 @@ export class Work {
   }
 
   missing(streams) {
-    return streams.flatMap(stream => this.#part(stream).processed.lacking(stream.receipted).map(number => `number ${number} of ${stream.id}`));
+    return streams.flatMap(stream => this.#part(stream).processed.lacking(stream.receipted).map(number => stream.describe(number)));
   }
 
   #part(stream) {

@@ -68,7 +68,7 @@ export class Publisher {
   #outcome(message, outcome) {
     const { stream, number } = message;
     if (outcome === 'receipt') {
-      stream.receipted.add(number);
+      stream.receipt(number);
       this.#queue.splice(this.#queue.indexOf(message), 1);
       return;
     }

@@ -4,18 +4,21 @@ import { Client, Versions } from '@stomp/stompjs';
 
 const connectMillis = 15_000; // a paused node takes the connection and says nothing
 const endMillis = 20_000;
+const historyMax = 1000; // connections that are remembered, of the latest
 
 export class Session {
   open = false;
   openedAt = 0;
   connects = 0;
   losses = 0;
+  history = []; // {node, opened, closed} of each connection, as times in words
   errors = new Map(); // code -> how often
   onOpen = () => {}; // on each connection, after CONNECTED
   onClose = () => {};
   #pending = new Map(); // receipt id -> what to do with the outcome
   #receipts = 0;
   #generation = 0; // of connections: what comes of an older one is ignored
+  #taking = false; // messages of this connection; to the end of one that is left politely, as DISCONNECT says that all before it came
   #ended = false;
 
   /**
@@ -37,8 +40,10 @@ export class Session {
       onConnect: () => {
         this.#generation++;
         this.open = true;
+        this.#taking = true;
         this.openedAt = Date.now();
         this.connects++;
+        this.history = [...this.history.slice(1 - historyMax), { node: place.node, opened: new Date().toISOString() }];
         loudly(() => this.onOpen());
       },
       onStompError: frame => this.#error(frame),
@@ -68,7 +73,7 @@ export class Session {
     const generation = this.#generation;
     return new Promise(resolve => {
       const onMessage = message => {
-        if (generation === this.#generation && this.open) loudly(() => take(message, generation));
+        if (generation === this.#generation && this.#taking) loudly(() => take(message, generation));
       };
       this.client.subscribe(destination, onMessage, { ...headers, receipt: this.#expect(resolve) });
     });
@@ -89,7 +94,9 @@ export class Session {
 
   /** Drops the connection without a word; another one follows. */
   drop() {
+    this.#closed('dropped');
     this.open = false;
+    this.#taking = false;
     this.client.forceDisconnect();
   }
 
@@ -109,6 +116,7 @@ export class Session {
   }
 
   async #deactivate() {
+    this.#closed('left');
     this.open = false; // nothing is written behind DISCONNECT; receipts of what was before it still count
     let timer;
     const late = new Promise(resolve => (timer = setTimeout(resolve, endMillis)));
@@ -135,9 +143,16 @@ export class Session {
     if (frame.headers['receipt-id']) this.#settle(frame.headers['receipt-id'], code);
   }
 
+  #closed(how) {
+    const last = this.history.at(-1);
+    if (last && !last.closed) Object.assign(last, { closed: new Date().toISOString(), how });
+  }
+
   #close() {
+    this.#closed('lost');
     const was = this.open || this.#pending.size > 0;
     this.open = false;
+    this.#taking = false;
     this.#generation++;
     if (was) this.losses++;
     const lost = [...this.#pending.values()];

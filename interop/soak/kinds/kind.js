@@ -92,6 +92,7 @@ export class Kind {
       connects: this.sessions.reduce((sum, session) => sum + session.connects, 0),
       losses: this.sessions.reduce((sum, session) => sum + session.losses, 0),
       errors,
+      connections: Object.fromEntries(this.sessions.map(({ name, history }) => [name, history])),
       ...this.more(),
     };
   }

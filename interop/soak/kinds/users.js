@@ -10,7 +10,7 @@ const subscribed = `/user${queue}`;
 const destinationOf = user => `/user/${user.replaceAll('/', '%2F')}${queue}`;
 
 // ann's sessions resume: each gets all. bob's do not: each message reaches one at least. cyd has one, which stays away for a while
-// after each connection; what comes meanwhile waits.
+// after each connection; what comes meanwhile waits. bob and cyd acknowledge: in auto what a socket took may be lost with it.
 const users = { resuming: 'ann', plain: 'team/bob', away: 'cyd' };
 
 export class Users extends Kind {
@@ -31,14 +31,17 @@ export class Users extends Kind {
     const session = this.session(user, { home, login: user });
     const reading = new Reading({ name: session.name, faults: this.faults });
     this.#readings.push(reading);
-    this.#subscribe(session, resuming, (stream, number, copy, message) => reading.take(stream, number, copy, offsetOf(message)));
+    this.#subscribe(session, resuming, ({ stream, number, copy }, message) => reading.take(stream, number, copy, offsetOf(message)));
   }
 
   #wait(user, options) {
     const session = this.session(user, { login: user, ...options });
     const reach = this.#reaches.get(user) ?? new Reach();
     this.#reaches.set(user, reach);
-    this.#subscribe(session, () => ({}), (stream, number) => reach.take(stream, number));
+    this.#subscribe(session, () => ({ ack: 'client-individual' }), ({ stream, number }, message, generation) => {
+      reach.take(stream, number);
+      session.ack(message, generation, () => {}); // what has no receipt may come again
+    });
   }
 
   #subscribe(session, headers, take) {
@@ -47,9 +50,9 @@ export class Users extends Kind {
         session,
         destination: subscribed,
         headers,
-        take: message => {
-          const { stream, number, copy } = numbered(message);
-          take(this.streams.get(stream), number, copy, message);
+        take: (message, generation) => {
+          const { stream, ...numbers } = numbered(message);
+          take({ stream: this.streams.get(stream), ...numbers }, message, generation);
         },
       }),
     );

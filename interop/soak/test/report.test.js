@@ -38,7 +38,7 @@ describe('a soak', () => {
   it('that found nothing has not failed', () => assert.deepEqual(failures(good()), []));
   for (const [what, spoil] of [
     ['lost something', report => Object.assign(report.kinds.topics, { lost: 1, lostFirst: ['it'] })],
-    ['saw a fault', report => Object.assign(report.kinds.topics, { faults: { again: 1 }, faultsFirst: ['it'] })],
+    ['saw a fault', report => Object.assign(report.kinds.topics, { faults: { again: 1 }, faultsFirst: ['again: it'] })],
     ['received nothing', report => (report.kinds.topics.received = 0)],
     ['has messages without a receipt', report => (report.kinds.topics.unreceipted = 1)],
     ['saw a crash', report => report.crashes.push({ node: 1 })],

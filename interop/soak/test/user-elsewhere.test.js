@@ -1,5 +1,5 @@
 // The node of a user's only session is killed, a message for the user gets its receipt, and the user is back on another node before the cluster
-// has given the first up. What no session has taken waits: it has to come. Run: node --test interop/soak/findings/user-elsewhere.js
+// has given the first up. What no session has taken waits: it has to come. Run: node --test interop/soak/test/user-elsewhere.test.js
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

@@ -1,5 +1,5 @@
 // A node stands still for longer than the cluster waits for it. What its consumer was to get went to another one, who acknowledged it: it must
-// not come to the first when the node goes on. Run: node --test interop/soak/findings/queue-pause.js
+// not come to the first when the node goes on. Run: node --test interop/soak/test/queue-pause.test.js
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

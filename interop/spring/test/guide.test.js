@@ -45,7 +45,7 @@ test('the guide makes a service whose instances reach everybody', async () => {
 
   const run = commands.find(command => command.startsWith('java -jar'));
   const jar = path.join(folder, run.split(' ')[2]);
-  for (const port of [23_090, 23_091]) {
+  for (const port of [31_090, 31_091]) {
     instances.push({
       child: spawn('java', [`-Drelay.port=${cluster.port(1)}`, '-jar', jar, `--server.port=${port}`], { stdio: 'ignore' }),
       url: `http://127.0.0.1:${port}`,

@@ -72,6 +72,7 @@ func TestClusterBench(t *testing.T) {
 		}
 	})
 	t.Run("ends_with_an_error_when_one_of_its_nodes_dies", func(t *testing.T) {
+		await(t, "the sessions of the run before to be gone", func() bool { return followers[0].status(t).Connections == 0 })
 		f := &FanoutCmd{}
 		if err := parseCommand(t, f, "--publish-url", followers[0].tcp, "--subscribe-url", followers[1].tcp, "--duration", "1h"); err != nil {
 			t.Fatal(err)

@@ -36,7 +36,7 @@ export class Deliveries {
   /**
    * Goes through what was sent, for some browsers.
    *
-   * @param {{name: string, user: string, instance: string, got: Set<number>, connectedAll: (from: number, until: number) => boolean}[]} browsers
+   * @param {{name: string, user: string, instance: string, arrivals: Arrivals, connectedAll: (from: number, until: number) => boolean}[]} browsers
    */
   judge(browsers) {
     let due = 0;
@@ -48,7 +48,7 @@ export class Deliveries {
         const [begin, end] = [at - this.before(message, browser), at + this.after];
         if (!browser.connectedAll(begin, end) || this.disturbed(from, begin, end) || this.disturbed(browser.instance, begin, end)) continue;
         due++;
-        if (browser.got.has(number)) continue;
+        if (browser.arrivals.has(number)) continue;
         const what = user === undefined ? 'to the topic' : 'to its user';
         missing.push(`${browser.name} at ${browser.instance}: number ${number} from ${from} ${what}, sent at ${new Date(at).toISOString()}`);
       }

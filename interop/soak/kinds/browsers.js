@@ -2,6 +2,7 @@
 // was restarted meanwhile. None of it is receipted.
 
 import { Kind } from './kind.js';
+import { Arrivals } from '../books/arrivals.js';
 import { Deliveries } from '../books/deliveries.js';
 import { Session } from '../clients/session.js';
 import { SpringPlace } from '../clients/place.js';
@@ -43,17 +44,14 @@ export class Browsers extends Kind {
     const user = `browser${++this.#numberOfAll}`;
     const session = this.browserSession(instance, transport, user, { delay: [500, 2000] });
     this.sessions.push(session);
-    const browser = { name: `${user} (${transport})`, user, instance: instance.name, got: new Set(), session, times: [], received: 0 };
+    const browser = { name: `${user} (${transport})`, user, instance: instance.name, session, times: [] };
     browser.connectedAll = (from, until) => browser.times.some(time => time.from <= from && time.until >= until);
     this.#browsers.push(browser);
-    const take = ({ body }) => {
-      const { number } = JSON.parse(body);
-      browser.received++;
-      if (browser.got.has(number)) this.faults.note('again', `${browser.name} got number ${number}, which it had before`);
-      browser.got.add(number);
-    };
+    browser.arrivals = new Arrivals({ name: browser.name, faults: this.faults });
+    const take = options => ({ body, headers }) => browser.arrivals.take(JSON.parse(body).number, headers.copy, options);
+    const [ofUser, ofTopic] = [take({ maySendTwice: true }), take({ maySendTwice: false })];
     session.onOpen = async () => {
-      const outcomes = await Promise.all([session.subscribe(`/user${userQueue}`, {}, take), session.subscribe(topic, {}, take)]);
+      const outcomes = await Promise.all([session.subscribe(`/user${userQueue}`, {}, ofUser), session.subscribe(topic, {}, ofTopic)]);
       if (outcomes.every(outcome => outcome === 'receipt')) browser.times.push({ from: Date.now(), until: Infinity });
       else if (outcomes.every(outcome => outcome !== 'lost')) session.drop();
     };
@@ -122,11 +120,15 @@ export class Browsers extends Kind {
   }
 
   received() {
-    return this.#browsers.reduce((sum, { received }) => sum + received, 0);
+    return this.#sumOf('received');
   }
 
   sums() {
-    return { ...super.sums(), sent: this.deliveries.count };
+    return { ...super.sums(), sent: this.deliveries.count, repeated: this.#sumOf('repeated') };
+  }
+
+  #sumOf(what) {
+    return this.#browsers.reduce((sum, { arrivals }) => sum + arrivals[what], 0);
   }
 
   /** "lost" is what was due: nothing on its way had been disturbed. */

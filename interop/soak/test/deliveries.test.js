@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { Arrivals } from '../books/arrivals.js';
+import { Faults } from '../books/reading.js';
 import { Deliveries } from '../books/deliveries.js';
 
 const at = 100_000;
@@ -10,7 +12,7 @@ function judged({ got = [], connected = [0, 200_000], disturbed = () => false, m
   const deliveries = new Deliveries({ before: () => 3000, after: 8000, disturbed });
   deliveries.sent({ number: deliveries.next(), at, from: 'one', user: 'ann', ...message });
   const browser = {
-    name: 'b', user: 'ann', instance: 'two', got: new Set(got), connectedAll: (from, until) => connected[0] <= from && connected[1] >= until,
+    name: 'b', user: 'ann', instance: 'two', arrivals: new Set(got), connectedAll: (from, until) => connected[0] <= from && connected[1] >= until,
   };
   const { due, missing } = deliveries.judge([browser]);
   return [due, missing.length];
@@ -29,4 +31,18 @@ describe('a delivery', () => {
       assert.deepEqual(judged({ disturbed }), [0, 0]);
     });
   }
+});
+
+describe('an arrival', () => {
+  const taken = (...arrivals) => {
+    const faults = new Faults();
+    const book = new Arrivals({ name: 'b', faults });
+    for (const [number, copy, maySendTwice] of arrivals) book.take(number, copy, { maySendTwice });
+    return [book.received, book.repeated, faults.counts];
+  };
+  it('of another message is another', () => assert.deepEqual(taken([1, 'a', false], [2, 'b', false]), [2, 0, {}]));
+  it('of one SEND, twice, is the broker\'s fault', () => assert.deepEqual(taken([1, 'a', true], [1, 'a', true]), [2, 0, { again: 1 }]));
+  it('of two SENDs for a user is the framework\'s doing', () => assert.deepEqual(taken([1, 'a', true], [1, 'b', true]), [2, 1, {}]));
+  it('of two SENDs to a topic is a fault', () => assert.deepEqual(taken([1, 'a', false], [1, 'b', false]), [2, 0, { again: 1 }]));
+  it('without the number of its copy proves nothing', () => assert.deepEqual(taken([1, undefined, true]), [1, 0, { uncounted: 1 }]));
 });

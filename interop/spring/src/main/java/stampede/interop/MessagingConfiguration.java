@@ -1,5 +1,6 @@
 package stampede.interop;
 
+import org.springframework.beans.factory.annotation.Value;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
@@ -16,9 +17,11 @@ import org.springframework.web.socket.config.annotation.WebSocketTransportRegist
 @EnableConfigurationProperties(BrokerSettings.class)
 class MessagingConfiguration implements WebSocketMessageBrokerConfigurer {
   private final BrokerSettings broker;
+  private final String name;
 
-  MessagingConfiguration(BrokerSettings broker) {
+  MessagingConfiguration(BrokerSettings broker, @Value("${instance.name:one}") String name) {
     this.broker = broker;
+    this.name = name;
   }
 
   @Override
@@ -39,6 +42,7 @@ class MessagingConfiguration implements WebSocketMessageBrokerConfigurer {
         .setClientPasscode(broker.passcode())
         .setUserDestinationBroadcast("/topic/unresolved-user-destination")
         .setUserRegistryBroadcast("/topic/simp-user-registry");
+    registry.configureBrokerChannel().interceptors(new NumberedCopies(name + "-" + ProcessHandle.current().pid() + "-"));
     if (!broker.virtualHost().isEmpty()) {
       relay.setVirtualHost(broker.virtualHost());
     }

@@ -59,6 +59,8 @@ var rooms = []room{
 	}},
 	{floor: 0, path: "broker/brokertest", allow: helperAllow, helper: true},
 
+	{floor: 0, path: "internal/loopback", allow: []string{anyStd}},
+
 	{floor: 1, path: "stomp/auth", allow: []string{
 		anyStd, "stampede/stomp",
 		"github.com/fsnotify/fsnotify", "golang.org/x/crypto/argon2", "golang.org/x/crypto/bcrypt", "golang.org/x/sync/errgroup",
@@ -80,7 +82,6 @@ var rooms = []room{
 		"github.com/cespare/xxhash/v2", "github.com/hashicorp/go-hclog", "github.com/hashicorp/raft",
 		"github.com/oklog/ulid/v2", "golang.org/x/sync/errgroup", "golang.org/x/sync/semaphore",
 	}},
-	{floor: 2, path: "cluster/clustertest", allow: helperAllow, helper: true},
 
 	{floor: 3, path: "cluster/gateway", allow: []string{
 		anyStd, "stampede/broker", "stampede/cluster", "stampede/stomp", "stampede/stomp/auth", "stampede/stomp/server",
@@ -97,7 +98,7 @@ var rooms = []room{
 		"github.com/alecthomas/kong", "github.com/gorilla/websocket", "golang.org/x/sync/errgroup", "gopkg.in/yaml.v3",
 	}},
 	{floor: 4, path: "cluster/sim", allow: helperAllow, helper: true},
-	{floor: 4, path: "interop/cluster", allow: []string{anyStd}},
+	{floor: 4, path: "interop/cluster", allow: []string{anyStd, "stampede/internal/loopback"}},
 	{floor: 4, path: "interop/clientstable", allow: []string{anyStd}},
 	{floor: 4, path: "interop/gostomp", allow: []string{anyStd}, helper: true},
 }

@@ -8,12 +8,14 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"stampede/internal/loopback"
 )
 
 // seedConfigs are nodes with empty disks that know each other's addresses.
 func seedConfigs(t *testing.T, n, expect int) []Config {
 	t.Helper()
-	addrs := freeAddrs(t, n)
+	addrs := loopback.Addrs(t, n)
 	cfgs := make([]Config, n)
 	for i := range cfgs {
 		cfgs[i] = dirConfig(t)

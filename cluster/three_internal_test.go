@@ -7,17 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"net"
-	"strconv"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/raft"
 
 	"stampede/broker"
+	"stampede/internal/loopback"
 	"stampede/storage"
 )
 
@@ -88,40 +85,10 @@ type running struct {
 	result chan error
 }
 
-const (
-	freePortFirst = 12_000 // the ports of these tests, below those that the system gives to clients,
-	freePortsMax  = 8_000  // since a client must not be given the port of a node that is away
-)
-
-// freePort is the port that freeAddrs gave last, from freePortFirst on; it begins anywhere, since other tests may run on the machine.
-var freePort = func() *atomic.Uint32 {
-	var p atomic.Uint32
-	p.Store(rand.Uint32N(freePortsMax))
-	return &p
-}()
-
-// freeAddrs gives loopback addresses that nobody listens on, and that it has not given before.
-func freeAddrs(t *testing.T, n int) (addrs []string) {
-	t.Helper()
-	for range 100 + n {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(freePortFirst+int(freePort.Add(1)%freePortsMax)))
-		if l, err := net.Listen("tcp", addr); err == nil {
-			_ = l.Close() // it took no connection
-			addrs = append(addrs, addr)
-		}
-		if len(addrs) == n {
-			return addrs
-		}
-	}
-	t.Fatal("no free ports")
-	return nil
-}
-
-// threeConfigs are the configurations of three nodes whose logs begin with all three as voters.
 // threeConfigs are founders whose logs have files of so many bytes, 0 for the usual.
 func threeConfigs(t *testing.T, segment int) []Config {
 	t.Helper()
-	addrs := freeAddrs(t, 3)
+	addrs := loopback.Addrs(t, 3)
 	cfgs := make([]Config, 3)
 	var servers []raft.Server
 	now := time.Now()

@@ -12,6 +12,7 @@ import (
 
 	"stampede/broker"
 	"stampede/cluster"
+	"stampede/internal/loopback"
 	"stampede/stomp"
 	"stampede/stomp/server"
 )
@@ -19,7 +20,7 @@ import (
 // startThree founds a cluster of three.
 func startThree(t *testing.T, options ...func(*server.Config)) []*running {
 	t.Helper()
-	addrs := freeAddrs(t, 3)
+	addrs := loopback.Addrs(t, 3)
 	nodes := make([]*running, 3)
 	started := make(chan struct{})
 	for i := range nodes {
@@ -41,20 +42,6 @@ func startThree(t *testing.T, options ...func(*server.Config)) []*running {
 		await(t, "links of "+n.dir, func() bool { return n.node.MeshStats().Links == 2 })
 	}
 	return nodes
-}
-
-// freeAddrs gives loopback addresses that nobody listens on.
-func freeAddrs(t *testing.T, n int) (addrs []string) {
-	t.Helper()
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = ln.Close() }() // all stay open until there are enough
-		addrs = append(addrs, ln.Addr().String())
-	}
-	return addrs
 }
 
 func TestUnloggedMessagesOfOtherNodes(t *testing.T) {

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stampede/internal/loopback"
 )
 
 const (
@@ -328,7 +330,7 @@ func readReadme(t *testing.T) *readme {
 	ports := map[string]string{}
 	section = regexp.MustCompile(`127\.0\.0\.1:\d+`).ReplaceAllStringFunc(section, func(addr string) string {
 		if ports[addr] == "" {
-			ports[addr] = freeAddress(t)
+			ports[addr] = loopback.Addr(t)
 		}
 		return ports[addr]
 	})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stampede/cluster/admin"
+	"stampede/internal/loopback"
 )
 
 // testCluster is three brokers on one machine.
@@ -21,7 +22,7 @@ func newTestCluster(t *testing.T) testCluster {
 	t.Helper()
 	var seeds []string
 	for range 3 {
-		seeds = append(seeds, freeAddress(t))
+		seeds = append(seeds, loopback.Addr(t))
 	}
 	var c testCluster
 	for _, addr := range seeds {

@@ -9,17 +9,17 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"stampede/internal/loopback"
 )
 
 const (
@@ -81,38 +81,11 @@ type crashBroker struct {
 
 func newCrashBroker(t *testing.T) *crashBroker {
 	t.Helper()
-	http, stomp, admin := freeAddress(t), freeAddress(t), freeAddress(t)
+	http, stomp, admin := loopback.Addr(t), loopback.Addr(t), loopback.Addr(t)
 	return &crashBroker{
 		dir: t.TempDir(), tcp: "tcp://" + stomp, ws: "ws://" + http, health: "http://" + http + "/health", admin: "http://" + admin,
 		args: []string{"--http-addr=" + http, "--stomp-addr=" + stomp, "--admin-addr=" + admin},
 	}
-}
-
-const (
-	freePortFirst = 20_000 // the ports of tests, below
-	freePortsMax  = 12_000 // those that the system gives to clients
-)
-
-// freePort is the port that freeAddress gave last, from freePortFirst on; it begins anywhere, since other tests may run on the machine.
-var freePort = func() *atomic.Uint32 {
-	var p atomic.Uint32
-	p.Store(rand.Uint32N(freePortsMax))
-	return &p
-}()
-
-// freeAddress finds a port that it has not given before, below those that the system gives to clients: a client that knocks while the broker is
-// away must not be given the broker's port for its own.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(freePortFirst+int(freePort.Add(1)%freePortsMax)))
-		if listener, err := net.Listen("tcp", addr); err == nil {
-			_ = listener.Close() // it took no connection
-			return addr
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 // start gives the time from the start of the process to its health.

@@ -5,9 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"stampede/internal/loopback"
 )
 
 // This file runs the processes.
@@ -24,7 +23,7 @@ import (
 // cluster is a number of nodes that found one cluster, or one node that is alone.
 type cluster struct {
 	nodes    []*node
-	reserved []io.Closer // the ports of all of them, also of those that do not run
+	reserved *loopback.Reserved // the ports of all of them, also of those that do not run
 }
 
 // node is one process of stampede serve, or several one after the other.
@@ -59,10 +58,11 @@ func newCluster(binary, dir string, count int, args []string) (*cluster, error) 
 	if err != nil {
 		return nil, err
 	}
-	ports, reserved, err := freePorts(4 * count)
+	reserved, err := loopback.Reserve(4 * count)
 	if err != nil {
 		return nil, err
 	}
+	ports := reserved.Addrs
 	var seeds []string
 	for i := range count {
 		seeds = append(seeds, ports[4*i])
@@ -116,9 +116,7 @@ func (c *cluster) end() {
 			_, _ = n.awaitExit(context.Background(), killWait) // nothing more can be done
 		}
 	}
-	for _, r := range c.reserved {
-		_ = r.Close() // nobody waits for it
-	}
+	c.reserved.Close()
 }
 
 // leader waits for a node that leads and gives it.
@@ -261,33 +259,3 @@ func (n *node) lastWords() string {
 
 // pause is the time between two questions.
 func pause() { time.Sleep(20 * time.Millisecond) }
-
-// Ports are chosen below those that the system gives to outgoing connections: else a client's connection could take a node's port while the
-// node is down.
-const (
-	portFirst = 21_000
-	portCount = 9_000
-)
-
-// freePorts gives addresses on loopback that nobody uses. Other clusters, whose nodes come and go likewise, leave them alone as long as reserved is open:
-// its sockets are UDP's of the same numbers, which say so and are in nobody's way.
-func freePorts(count int) (addrs []string, reserved []io.Closer, err error) {
-	for range 100 * count {
-		if len(addrs) == count {
-			return addrs, reserved, nil
-		}
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(portFirst+rand.IntN(portCount)))
-		reservation, err := net.ListenPacket("udp", addr)
-		if err != nil {
-			continue
-		}
-		listener, err := net.Listen("tcp", addr)
-		if err != nil {
-			_ = reservation.Close() // another is tried
-			continue
-		}
-		_ = listener.Close() // it took no connection
-		addrs, reserved = append(addrs, addr), append(reserved, reservation)
-	}
-	return nil, nil, errors.New("no free ports")
-}

@@ -90,7 +90,7 @@ func generate(results string) (string, error) {
 		}
 		fmt.Fprintf(&table, "| [%s](#%s) | %s | %s | %d |\n", s.client, s.name, version, s.over, count(stories))
 		fmt.Fprintf(&details, "\n### %s\n\n%s `make interop-%s` runs it.\n\n", s.name, sentence(s, version), s.name)
-		for _, story := range stories {
+		for _, story := range foldWays(stories) {
 			fmt.Fprintf(&details, "- **%s**: %s\n", story.name, strings.Join(story.tests, "; "))
 		}
 	}

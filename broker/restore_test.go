@@ -72,7 +72,31 @@ func TestRestore(t *testing.T) {
 			}
 		}
 	})
+	t.Run("takes a subscription that begins at any place", testRestorePosition)
 	t.Run("refuses what is wrong, or gives a sound state", testRestoreHostile)
+}
+
+// testRestorePosition lets clients ask for places far ahead of the log while something waits.
+func testRestorePosition(t *testing.T) {
+	for _, position := range []broker.Seq{1, 3, 1 << 40, 1<<62 + 1, 1<<63 - 1, 1<<64 - 1} {
+		j := brokertest.NewJournal(broker.DefaultLimits(), 1)
+		o := broker.Origin{Node: sampleNode, Incarnation: 1}
+		for _, f := range []broker.Fact{
+			broker.NodeStarted{Name: "n", Version: 1},
+			broker.SessionOpened{Session: 1, User: "ann"},
+			broker.MessageSent{Message: &broker.Message{Kind: broker.KindUser, Dest: "/user/ann/queue/a", User: "ann"}},
+			broker.SubscriptionOpened{Session: 1, Sub: 1, Kind: broker.KindUser, Dest: "/user/ann/queue/a", User: "ann", Position: position},
+		} {
+			o.N++
+			j.Apply(broker.Event{At: 1, Origin: o, Fact: f})
+			if refusal := j.Fx.Refused(); refusal != broker.RefusedNone {
+				t.Fatalf("position %d: %s is refused: %v", position, broker.KindName(f), refusal)
+			}
+		}
+		if err := j.Verify(10); err != nil {
+			t.Errorf("position %d: %v", position, err)
+		}
+	}
 }
 
 // testRestoreHostile changes each bit of each record, cuts each value, and leaves each record out.

@@ -59,7 +59,7 @@ func (r *restorer) subscription(k, v *reader, meta recordMeta) bool {
 			return false
 		}
 		if !v.done() {
-			sub.from = Seq(v.uvarintUpTo(uint64(numberMax)))
+			sub.from = Seq(v.uvarint()) // what a client asked for: any place, also one far ahead of the log
 			v.bad = v.bad || sub.from == 0
 		}
 		sub.user = r.users[uint32(target)]

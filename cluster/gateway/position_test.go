@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"stampede/broker"
 	"stampede/stomp"
 )
 
@@ -167,6 +168,17 @@ func TestPositionAhead(t *testing.T) {
 		c := r.connect(t, "login", "ada")
 		c.subscribe("a", "/user/queue/ahead", "x-stream-offset", "offset=1000000")
 		c.expectError(stomp.CodePositionAhead, false)
+	})
+	t.Run("however far leaves a state that can be restored", func(t *testing.T) {
+		t.Parallel()
+		c := r.connect(t, "login", "bea")
+		c.publish("/user/bea/queue/ahead", "waits")
+		c.subscribe("a", "/user/queue/ahead", "x-stream-offset", "offset=5000000000000000000")
+		r.inspect(t, func(s *broker.State) {
+			if _, err := broker.Restore(broker.DefaultLimits(), s.Records()); err != nil {
+				t.Errorf("restore: %v", err)
+			}
+		})
 	})
 	t.Run("that the log reaches is served", func(t *testing.T) {
 		t.Parallel()

@@ -104,8 +104,7 @@ func (s *State) openUser(sub *subscription, f SubscriptionOpened, fx *Effects) {
 	start := f.Position
 	if start == 0 {
 		start = s.next
-		alone := len(u.subs) == 0 || s.clock-u.subs[0].openedAt < userJoinMillis || !u.isOn(sub.session.node)
-		if waiting := u.list(); alone && len(waiting) > 0 {
+		if waiting := u.list(); len(waiting) > 0 && !u.isServedOn(sub.session.node, s.clock) {
 			start = waiting[0].seq
 		}
 	}
@@ -120,11 +119,11 @@ func (s *State) openUser(sub *subscription, f SubscriptionOpened, fx *Effects) {
 	x.Seq, x.Dest, x.User = start, u.dest, u.user
 }
 
-// isOn reports whether a subscription of the node is open: what those of other nodes were given may never have left them.
-func (u *userDest) isOn(n *node) bool {
+// isServedOn reports whether a subscription of the node has been open for long: what those of other nodes were given may never have left them.
+func (u *userDest) isServedOn(n *node, now Instant) bool {
 	for _, sub := range u.subs {
 		if sub.session.node == n {
-			return true
+			return now-sub.openedAt >= userJoinMillis // in the order of opening: the others of the node are younger
 		}
 	}
 	return false

@@ -74,8 +74,8 @@ func (m *Model) subscribe(f broker.SubscriptionOpened, node broker.NodeID) broke
 		start := f.Position
 		if start == 0 {
 			start = m.next
-			here := func(other *modelSub) bool { return other.session.node == node }
-			if len(u.waiting) > 0 && (len(others) == 0 || m.clock-others[0].at < 30_000 || !slices.ContainsFunc(others, here)) {
+			long := func(other *modelSub) bool { return other.session.node == node && m.clock-other.at >= 30_000 }
+			if len(u.waiting) > 0 && !slices.ContainsFunc(others, long) {
 				start = u.waiting[0].seq
 			}
 		}

@@ -142,6 +142,9 @@ func (m *machine) subscribe(*rapid.T) {
 	case 0:
 		f.Kind, f.Dest, f.User = broker.KindUser, rapid.SampledFrom(modelUsers).Draw(m.t, "dest"), "u"
 		f.Position = broker.Seq(rapid.Uint64Range(0, 3).Draw(m.t, "position"))
+		if ahead := rapid.SampledFrom([]broker.Seq{0, 0, 0, 2, 5, 1 << 63}).Draw(m.t, "ahead"); ahead > 0 {
+			f.Position = m.model.Next() + ahead
+		}
 	}
 	m.fold(m.node(), f)
 }

@@ -12,7 +12,7 @@ type subscription struct {
 	inSession   int       // index in session.subs
 	queue       *queue    // or nil
 	user        *userDest // or nil
-	from        Seq       // user destinations: where it began to read, if something waited before that; else 0
+	from        Seq       // user destinations: where it began to read, if something waited, or may come, before that; else 0
 	pos         int       // index in queue.subs
 	mode        AckMode
 	credit      uint32

@@ -108,7 +108,7 @@ func (s *State) openUser(sub *subscription, f SubscriptionOpened, fx *Effects) {
 			start = waiting[0].seq
 		}
 	}
-	if waiting := u.list(); len(waiting) > 0 && waiting[0].seq < start {
+	if waiting := u.list(); start > s.next || len(waiting) > 0 && waiting[0].seq < start {
 		sub.from = start
 	}
 	sub.user = u

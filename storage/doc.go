@@ -35,7 +35,7 @@
 //	I6  A file has its final name only when all of it is synced; state.db speaks of it only when its name is synced.
 //	I7  A reader sees an unbroken ascending row: sealed, then state.db, then pending. What it was shown once, later
 //	    calls show again.
-//	I8  Memory is bounded by PendingBytes (which Full reports), 24 bytes a message of the unsealed segments (of which
+//	I8  Memory is bounded by PendingBytes (which Full reports), chunkDataMax and a message beside it, 24 bytes a message of the unsealed segments (of which
 //	    there are at most closedSegmentsMax and those of one flush), the fences of segmentFilesMax open files and
 //	    about 100 bytes a sealed segment.
 //	I9  Nothing read from disk decides how much is allocated before it was held against the size of its file or record, and

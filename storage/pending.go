@@ -6,11 +6,13 @@ import "sync/atomic"
 
 const (
 	chunkMessages = 512
+	// chunkDataMax is after how many bytes of its messages a chunk takes no more: what is durable stays in memory until its whole chunk is.
+	chunkDataMax = 4 << 20
 	// pendingOverhead is what a pending message weighs beside its bytes.
 	pendingOverhead = 64
 )
 
-// chunk is a piece of the list. Messages below n are immutable, next is set once the chunk is full.
+// chunk is a piece of the list. Messages below n are immutable, next is set once the chunk takes no more.
 type chunk struct {
 	n        atomic.Uint32
 	next     atomic.Pointer[chunk]
@@ -25,15 +27,15 @@ type cursor struct {
 
 // next returns the message at the cursor and goes on; nil where the list ends for now.
 func (p *cursor) next() *message {
-	if p.i == chunkMessages {
+	for p.i == p.c.n.Load() {
 		c := p.c.next.Load()
 		if c == nil {
 			return nil
 		}
+		if p.i < p.c.n.Load() {
+			break // it took more before it was closed
+		}
 		p.c, p.i = c, 0
-	}
-	if p.i == p.c.n.Load() {
-		return nil
 	}
 	m := &p.c.messages[p.i]
 	p.i++
@@ -43,14 +45,12 @@ func (p *cursor) next() *message {
 // seek goes to the first message at or after seq, by whole chunks first.
 func (p *cursor) seek(seq uint64) {
 	for {
-		n := p.c.n.Load()
-		if n < chunkMessages || p.c.messages[n-1].seq >= seq {
-			break
-		}
 		c := p.c.next.Load()
 		if c == nil {
-			p.i = chunkMessages
-			return
+			break
+		}
+		if n := p.c.n.Load(); p.c.messages[n-1].seq >= seq { // closed, so it has messages
+			break
 		}
 		p.c, p.i = c, 0
 	}
@@ -71,20 +71,22 @@ func (p *cursor) seek(seq uint64) {
 type appender struct {
 	tail *chunk
 	n    uint32
+	data int    // bytes of the tail's messages
 	last uint64 // seq of the last message appended, or durable at open
 }
 
 func newAppender(last uint64) appender { return appender{tail: new(chunk), last: last} }
 
 func (a *appender) append(stream uint32, seq uint64, at int64, data []byte) {
-	if a.n == chunkMessages {
+	if a.n == chunkMessages || a.data >= chunkDataMax {
 		c := new(chunk)
 		a.tail.next.Store(c)
-		a.tail, a.n = c, 0
+		a.tail, a.n, a.data = c, 0, 0
 	}
 	m := &a.tail.messages[a.n]
 	m.seq, m.at, m.stream, m.data = seq, at, stream, data
 	a.n++
+	a.data += len(data)
 	a.tail.n.Store(a.n)
 	a.last = seq
 }

@@ -41,7 +41,7 @@ func Open(dir string, o Options) (s *Store, err error) {
 	if s.db, err = openState(filepath.Join(dir, stateName)); err != nil {
 		return nil, fmt.Errorf("open %s: %w", filepath.Join(dir, stateName), err)
 	}
-	if err := s.load(); err != nil {
+	if err := guarded(s.load); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store in %s: %w", dir, err), s.db.Close())
 	}
 	return s, nil

@@ -177,9 +177,12 @@ func (in *Incoming) look() (s *Store, sealed []segmentInfo, err error) {
 		return nil, nil, err
 	}
 	var infos []segmentInfo
-	if err = s.prepare(); err == nil {
-		infos, err = s.loadState()
-	}
+	err = guarded(func() (err error) {
+		if err = s.prepare(); err == nil {
+			infos, err = s.loadState()
+		}
+		return err
+	})
 	if err = errors.Join(err, s.db.Close()); err != nil {
 		return nil, nil, err
 	}

@@ -66,7 +66,7 @@ func (s stateSource) nextOf(stream, from uint32, _ *scratch) (uint32, bool, erro
 	return place, ok, nil
 }
 
-func (s stateSource) load(at uint64, sc *scratch) (uint64, bool, error) {
+func (s stateSource) load(at uint64, sc *scratch) (next uint64, ok bool, err error) {
 	if at >= uint64(len(s.blocks)) {
 		return at, false, nil
 	}
@@ -74,7 +74,12 @@ func (s stateSource) load(at uint64, sc *scratch) (uint64, bool, error) {
 	if err != nil {
 		return 0, false, fmt.Errorf("read state.db: %w", err)
 	}
-	defer func() { _ = tx.Rollback() }() // of a read transaction: it cannot fail but for being closed already
+	defer func() {
+		if p := recover(); p != nil { // as guarded has it
+			err = fmt.Errorf("%w: %v", ErrCorrupt, p)
+		}
+		_ = tx.Rollback() // of a read transaction: it cannot fail but for being closed already
+	}()
 	bucket := blocksOf(tx, s.first)
 	if bucket == nil {
 		return 0, false, errMoved

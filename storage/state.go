@@ -32,20 +32,29 @@ const (
 	blocksFill = 0.95
 )
 
-// openState opens state.db. bbolt panics at some kinds of damage: those become errors here, where somebody can be told.
+// openState opens state.db.
 func openState(path string) (db *bbolt.DB, err error) {
+	err = guarded(func() error {
+		db, err = bbolt.Open(path, fileMode, &bbolt.Options{
+			Timeout:         stateLockTimeout,
+			FreelistType:    bbolt.FreelistMapType,
+			NoFreelistSync:  false, // opening a large file would have to read all of it
+			NoStatistics:    true,
+			InitialMmapSize: stateMapBytes,
+		})
+		return err
+	})
+	return db, err
+}
+
+// guarded reads state.db for the first time. bbolt panics at some kinds of damage: those become errors here, where somebody can be told.
+func guarded(read func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: %v", ErrCorrupt, p)
 		}
 	}()
-	return bbolt.Open(path, fileMode, &bbolt.Options{
-		Timeout:         stateLockTimeout,
-		FreelistType:    bbolt.FreelistMapType,
-		NoFreelistSync:  false, // opening a large file would have to read all of it
-		NoStatistics:    true,
-		InitialMmapSize: stateMapBytes,
-	})
+	return read()
 }
 
 func (s *Store) stateBytes() int64 {

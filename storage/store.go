@@ -126,8 +126,15 @@ func (s *Store) Records() iter.Seq2[[]byte, []byte] {
 			return chunk[start:len(chunk):len(chunk)]
 		}
 		c := tx.Bucket([]byte(bucketRecords)).Cursor()
-		for k, v := c.First(); k != nil; k, v = c.Next() {
-			if !yield(keep(k), keep(v)) {
+		var k, v []byte
+		step := c.First
+		next := func() error { k, v = step(); return nil }
+		for {
+			if err := guarded(next); err != nil {
+				s.logger.Error("records cannot be read", "error", err)
+				return // what is missing makes another digest than the position has
+			}
+			if step = c.Next; k == nil || !yield(keep(k), keep(v)) {
 				return
 			}
 		}

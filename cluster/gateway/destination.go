@@ -177,7 +177,7 @@ func checkName(written, name string) *stomp.ProtocolError {
 	switch {
 	case name == "":
 		return invalidDestination(written, "the name is empty")
-	case len(name) > nameBytesMax:
+	case len(strings.TrimPrefix(name, prefixDeadLetters)) > nameBytesMax:
 		return invalidDestination(written[:40]+"...", "a name has at most 255 bytes")
 	case !utf8.ValidString(name):
 		return invalidDestination("", "a name is UTF-8")

@@ -206,4 +206,13 @@ func TestDestination(t *testing.T) {
 		}
 		c.publish("/queue/"+strings.Repeat("x", 255), "the longest name")
 	})
+	t.Run("of dead letters can be read however long the name of the queue is", func(t *testing.T) {
+		c := r.connect(t)
+		long := strings.Repeat("d", 255)
+		c.publish("/queue/"+long, "rejected")
+		c.subscribe("q", "/queue/"+long, "ack", "client-individual")
+		c.ask(stomp.CommandNack, "id", c.message().Value("ack"), "requeue", "false")
+		c.subscribe("d", "/queue/dlq."+long)
+		check(t, "dead letter", c.bodies(1), "rejected")
+	})
 }

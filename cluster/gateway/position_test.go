@@ -168,6 +168,14 @@ func TestPositionAhead(t *testing.T) {
 		c := r.connect(t, "login", "ada")
 		c.subscribe("a", "/user/queue/ahead", "x-stream-offset", "offset=1000000")
 		c.expectError(stomp.CodePositionAhead, false)
+		await(t, "the end of the subscription in the state", func() bool {
+			open := false
+			r.inspect(t, func(s *broker.State) {
+				s.Subscriptions(func(i broker.SubscriptionInfo) bool { open = open || i.User == "ada"; return true })
+			})
+			return !open
+		})
+		c.ask(stomp.CommandUnsubscribe, "id", "a")
 	})
 	t.Run("however far leaves a state that can be restored", func(t *testing.T) {
 		t.Parallel()

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"time"
 
 	"stampede/broker"
@@ -203,12 +204,20 @@ func (l *link) confirm(s *topicSub, receipt string, confirmed <-chan struct{}) {
 
 // checkPosition ends a subscription whose position is still ahead of the log after positionAheadWait.
 func (s *topicSub) checkPosition(from broker.Seq) {
-	if s.closed.Load() || s.link.gateway.node.Applied()+1 >= from {
+	if s.link.gateway.node.Applied()+1 >= from {
 		return
 	}
-	s.closed.Store(true)
-	s.link.gateway.router.remove(s)
-	s.link.session.Error(&stomp.ProtocolError{
+	if s.closed.Swap(true) {
+		return
+	}
+	l := s.link
+	l.gateway.router.remove(s)
+	if s.user {
+		// What comes for the user is no longer this subscription's. An error says that the node stops or was given up: then its session ends.
+		closed := broker.AppendFact(nil, broker.SubscriptionClosed{Sub: s.number})
+		_ = l.gateway.node.SubmitAs(context.Background(), l.incarnation, closed, []cluster.Ticket{lastingTicket})
+	}
+	l.session.Error(&stomp.ProtocolError{
 		Code: stomp.CodePositionAhead, Severity: stomp.Refused, Message: "position is ahead of the log",
 		Detail: "The subscription '" + s.id + "' asked for a position that this node's log has not reached.",
 	}, "")
@@ -229,8 +238,9 @@ func (l *link) nameNumber(of uint64, id string, mode broker.AckMode) {
 func (l *link) Unsubscribe(f *stomp.Frame) *stomp.ProtocolError {
 	id, receipt := string(stomp.SubscriptionID(f, l.version)), f.Value("receipt")
 	if s := l.topics[id]; s != nil {
+		ended := s.closed.Load() // the client was told, and the fold
 		l.dropTopic(s)
-		if s.user {
+		if s.user && !ended {
 			l.propose(broker.SubscriptionClosed{Sub: s.number}, cluster.Ticket{Kind: ticketUnsubscribe, Tag: receipt, Lasting: true})
 			return nil
 		}

@@ -1,6 +1,6 @@
 // Package storage keeps what a node has on disk: raft's log, the state of the fold, and the messages.
 //
-// Log is raft's log and stable store (raft-wal) behind a watchdog. Store is the materialised state: records and the
+// Log is raft's log and stable store (raft-wal) behind a watchdog, and so is state.db. Store is the materialised state: records and the
 // newest messages in state.db (bbolt), older messages in sealed segment files. LockDir keeps a second process out.
 //
 // The Store is write-behind. The fold's goroutine calls Append for each message and Commit for each place of the log

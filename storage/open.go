@@ -27,6 +27,7 @@ func Open(dir string, o Options) (s *Store, err error) {
 		handover: handover{wake: make(chan struct{}, 1)},
 		stopped:  make(chan struct{}), dead: make(chan struct{}),
 	}
+	s.dog = newWatchdog(o.StallTimeout, func(err error) { _ = s.fail(err) })
 	s.scratches.New = func() any { return new(scratch) }
 	s.files = newFileCache(s.segments)
 	if err := settle(dir, s.faults); err != nil {

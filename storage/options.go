@@ -28,6 +28,9 @@ const (
 	closedSegmentsMax = 4
 	// segmentFilesMax bounds how many sealed segments are kept open for reading (two descriptors each). Above it the one used longest ago is closed.
 	segmentFilesMax = 128
+	// stateStallTimeout is how long a transaction of state.db may take, by a clock that stands still with the process. It writes up to PendingBytesMax,
+	// where an append to the log writes little.
+	stateStallTimeout = 30 * time.Second
 )
 
 // Options are the knobs of a Store. A zero field takes its default.
@@ -37,6 +40,7 @@ type Options struct {
 	SegmentBytes    int64         // a message that would lift its segment above this starts the next one; 64 MiB; equal on all nodes
 	SegmentMillis   int64         // a message this much later than the first of its segment starts the next one; 10 minutes; equal on all nodes
 	PendingBytesMax int64         // Full reports it; nothing blocks; 64 MiB
+	StallTimeout    time.Duration // a transaction of state.db that takes longer is a failed write; 30 s
 
 	Fatal  func(error)  // called once when a write failed, after which nothing more is written; default: log and exit with 1
 	Logger *slog.Logger // default: slog.Default()
@@ -75,6 +79,7 @@ func DefaultOptions() Options {
 		SegmentBytes:    64 << 20,
 		SegmentMillis:   10 * 60 * 1000,
 		PendingBytesMax: 64 << 20,
+		StallTimeout:    stateStallTimeout,
 	}
 }
 
@@ -91,6 +96,7 @@ func (o Options) Validate() error {
 	fault(o.SegmentBytes < 0 || o.SegmentBytes > segmentBytesLimit, "segment bytes %d are not in 0..%d", o.SegmentBytes, segmentBytesLimit)
 	fault(o.SegmentMillis < 0, "segment milliseconds %d are negative", o.SegmentMillis)
 	fault(o.PendingBytesMax < 0, "pending bytes %d are negative", o.PendingBytesMax)
+	fault(o.StallTimeout < 0, "stall timeout %v is negative", o.StallTimeout)
 	return errors.Join(faults...)
 }
 
@@ -110,6 +116,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.PendingBytesMax == 0 {
 		o.PendingBytesMax = d.PendingBytesMax
+	}
+	if o.StallTimeout == 0 {
+		o.StallTimeout = d.StallTimeout
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

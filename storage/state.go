@@ -72,8 +72,13 @@ func blocksOf(tx *bbolt.Tx, first uint64) *bbolt.Bucket {
 	return tx.Bucket([]byte(bucketBlocks)).Bucket(key[:])
 }
 
-// update runs one transaction of state.db.
+// update runs one transaction of state.db, under the watchdog: a disk that hangs here while the log's does not would keep a leader from proposing
+// anything for ever, with heartbeats that say it is well.
 func (s *Store) update(fill func(tx *bbolt.Tx) error) error {
+	return s.dog.watch("write state.db", func() error { return s.transact(fill) })
+}
+
+func (s *Store) transact(fill func(tx *bbolt.Tx) error) error {
 	if err := s.faults.at(OpBegin, ""); err != nil {
 		return err
 	}

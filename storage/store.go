@@ -41,6 +41,7 @@ type Store struct {
 	now      func() time.Time
 
 	db        *bbolt.DB
+	dog       *watchdog
 	files     *fileCache
 	scratches sync.Pool // of *scratch
 	view      atomic.Pointer[view]

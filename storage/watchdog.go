@@ -1,6 +1,6 @@
 package storage
 
-// The watchdog of raft's log: a write that fails or does not come back ends the process.
+// The watchdog of raft's log and of state.db: a write that fails or does not come back ends the process.
 
 import (
 	"errors"

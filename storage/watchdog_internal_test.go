@@ -156,3 +156,35 @@ func TestWatchdogOfARealTimer(t *testing.T) {
 		t.Errorf("Fatal got %v, want %v", err, ErrStalled)
 	}
 }
+
+func TestWatchdogOfState(t *testing.T) {
+	fatal := make(chan error, 1)
+	release := make(chan struct{})
+	s, err := Open(t.TempDir(), Options{
+		StallTimeout: 5 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+		Fatal: func(err error) { fatal <- err; close(release) },
+		Fault: func(op Op, _ string) error {
+			if op == OpCommit {
+				<-release // the disk hangs until the node has given up
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Append(1, 1, 1, []byte("message"))
+	s.Commit(Position{Seq: 1, Index: 1, Term: 1}, nil)
+	if err := s.Run(t.Context()); !errors.Is(err, ErrStalled) {
+		t.Errorf("Run = %v, want %v", err, ErrStalled)
+	}
+	if err := <-fatal; !errors.Is(err, ErrStalled) {
+		t.Errorf("Fatal got %v, want %v", err, ErrStalled)
+	}
+	if got := s.Position(); got.Seq != 0 {
+		t.Errorf("position %+v, want none: nobody may rely on what came back too late", got)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}

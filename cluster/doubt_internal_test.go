@@ -43,7 +43,7 @@ func TestDoubt(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			n, raised := begin()
 			run(n, 2*doubtAfter, false, false)
-			check(t, n, raised, 0, false) // nothing comes that could be late
+			check(t, n, raised, 0, true) // what queues gave to its sessions before may be late already
 			run(n, time.Minute, false, true)
 			check(t, n, raised, 1, true)
 			n.Confirm()
@@ -61,6 +61,32 @@ func TestDoubt(t *testing.T) {
 			check(t, n, raised, 1, true)
 			n.Confirm()
 			check(t, n, raised, 1, false)
+		})
+	})
+	t.Run("begins when the node leads that has heard no leader for long", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			n, raised := begin()
+			run(n, 2*doubtAfter, false, false)
+			run(n, time.Second, true, false)
+			check(t, n, raised, 1, true)
+			n.Confirm()
+			run(n, time.Minute, true, false)
+			check(t, n, raised, 1, false)
+		})
+	})
+	t.Run("lasts until the last of several was settled, whose fact alone is behind all that was decided", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			n, raised := begin()
+			run(n, time.Second, false, true)
+			for range 2 {
+				time.Sleep(2 * doubtAfter) // it stands still
+				run(n, time.Second, false, true)
+			}
+			check(t, n, raised, 2, true)
+			n.Confirm() // the fact that was submitted between the two was folded
+			check(t, n, raised, 2, true)
+			n.Confirm()
+			check(t, n, raised, 2, false)
 		})
 	})
 	t.Run("never begins for a node that stays alone", func(t *testing.T) {

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"testing"
@@ -15,6 +16,8 @@ import (
 // collector takes the unlogged messages of other nodes.
 type collector struct {
 	mu     sync.Mutex
+	pause  time.Duration // that each message takes; set before use
+	rests  int           // how often no more was said to be at hand
 	bodies []string
 	afters []broker.Seq
 	gate   chan struct{} // nothing is taken before it is closed; nil: at once
@@ -27,13 +30,20 @@ func (c *collector) ReceiveUnlogged(m *broker.Message, after broker.Seq, _ uint6
 	if gate != nil {
 		<-gate
 	}
+	if c.pause > 0 {
+		time.Sleep(c.pause)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.bodies = append(c.bodies, string(m.Body))
 	c.afters = append(c.afters, after)
 }
 
-func (c *collector) FlushUnlogged() {}
+func (c *collector) FlushUnlogged() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rests++
+}
 
 // hold keeps the collector from taking anything until release is called.
 func (c *collector) hold() (release func()) {
@@ -305,6 +315,61 @@ func TestMesh(t *testing.T) {
 			if got, want := p.took.got(), "[one] [0]"; got != want {
 				t.Errorf("took %s, want %s", got, want)
 			}
+		})
+	})
+
+	t.Run("keeps a link on which there is always more, and lets its subscribers have what came", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := newMeshPair()
+			p.took.pause = 10 * time.Millisecond // what comes in a second takes longer than that
+			here, there := net.Pipe()
+			p.done.Go(func() { p.b.mesh.serve(context.Background(), there, nodeID(1)) })
+			go func() { _, _ = io.Copy(io.Discard, here) }()
+			var frames []byte
+			for range 1 << 10 {
+				frames = append(frames, appendUnlogged(nil, unlogged("/topic/a", string(make([]byte, 1000))), 0)...)
+			}
+			broken := make(chan error, 1)
+			go func() { // pieces that end in the middle of a message, as those of a full socket do
+				for off := 0; ; off = (off + 60_000) % len(frames) {
+					if _, err := here.Write(append(frames[off:len(frames):len(frames)], frames...)[:60_000]); err != nil {
+						broken <- err
+						return
+					}
+				}
+			}()
+			time.Sleep(5 * meshSilence)
+			p.took.mu.Lock()
+			if len(p.took.bodies) < 1000 || p.took.rests < 100 {
+				t.Errorf("took %d messages and told %d times that they may be given, want thousands and hundreds", len(p.took.bodies), p.took.rests)
+			}
+			p.took.mu.Unlock()
+			select {
+			case err := <-broken:
+				t.Errorf("the link was ended: %v", err)
+			default:
+				_ = here.Close() // ends it
+			}
+			p.done.Wait()
+		})
+	})
+
+	t.Run("knows the new link to a node when the one before ends after that has begun", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := newMeshPair()
+			here, there := net.Pipe() // where the node was
+			go func() { _, _ = io.Copy(io.Discard, here) }()
+			ctx, endFirst := context.WithCancel(context.Background())
+			p.done.Go(func() { p.b.mesh.serve(ctx, there, nodeID(1)) })
+			synctest.Wait()
+			p.link() // where it is now
+			synctest.Wait()
+			endFirst()
+			synctest.Wait()
+			if got := p.b.MeshStats().Links; got != 1 {
+				t.Errorf("links = %d, want 1: no change of interest would be told on the link that is open", got)
+			}
+			p.unlink()
 		})
 	})
 

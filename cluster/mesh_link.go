@@ -302,7 +302,9 @@ func (m *mesh) serve(ctx context.Context, conn net.Conn, peer broker.NodeID) {
 	})
 	writing.Wait()
 	m.mu.Lock()
-	delete(m.in, peer)
+	if m.in[peer] == l { // it may have moved, and have another one already
+		delete(m.in, peer)
+	}
 	m.settleLocked(l, ^uint64(0))
 	m.mu.Unlock()
 	if ctx.Err() == nil {

@@ -86,6 +86,9 @@ func (q *frameQueue) write() {
 	}
 }
 
+// meshRestEvery is how long a reader that always has more at hand goes on before what it took is given on, and before it says that the other side lives.
+const meshRestEvery = 10 * time.Millisecond
+
 // meshWriteFrames is how many frames go into one write.
 const meshWriteFrames = 256
 
@@ -127,14 +130,16 @@ func (q *frameQueue) awaitRoom(d time.Duration) bool {
 	return true
 }
 
-// read reads frames until the link ends, and calls idle when none is at hand.
+// read reads frames until the link ends, and calls idle when none is at hand, and now and then while there are always more.
 func (q *frameQueue) read(take func(kind byte, payload []byte) error, idle func()) error {
 	defer q.end()
 	reader := bufio.NewReaderSize(q.conn, forwardReadBytes)
 	heard := time.Now()
+	rested := heard
 	for {
-		if reader.Buffered() == 0 {
+		if reader.Buffered() == 0 || heard.Sub(rested) >= meshRestEvery {
 			idle()
+			rested = heard
 			if err := q.conn.SetReadDeadline(time.Now().Add(meshSilence)); err != nil {
 				return err
 			}

@@ -162,16 +162,27 @@ func (p *proposer) acquire(ctx context.Context, bytes int, tickets []Ticket) (we
 			return 0, nil
 		}
 	}
+	for {
+		if p.stuck() {
+			return 0, ErrNoQuorum
+		}
+		patient, cancel := context.WithTimeout(ctx, answerWait) // the leader may be lost while it waits
+		err := p.pending.Acquire(patient, weight)
+		cancel()
+		if err == nil {
+			return weight, nil
+		}
+		if ctx.Err() != nil {
+			return 0, fmt.Errorf("wait for earlier commands: %w", err)
+		}
+	}
+}
+
+// stuck tells whether nothing makes room, since no leader is known.
+func (p *proposer) stuck() bool {
 	p.mu.Lock()
-	stuck := p.route == nil && !p.stopped
-	p.mu.Unlock()
-	if stuck {
-		return 0, ErrNoQuorum
-	}
-	if err := p.pending.Acquire(ctx, weight); err != nil {
-		return 0, fmt.Errorf("wait for earlier commands: %w", err)
-	}
-	return weight, nil
+	defer p.mu.Unlock()
+	return p.route == nil && !p.stopped
 }
 
 // refusalLocked says why nothing may be submitted for an incarnation.

@@ -106,6 +106,30 @@ func TestWaitingEnds(t *testing.T) {
 		}
 	})
 
+	t.Run("with no quorum too for what had no room when the leader was lost", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			l := newHandLog(func(c *Config) { c.PendingBytesMax = 10 })
+			l.lead()
+			l.put(t, 1, 10) // a leader may have had it: its room stays taken
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			result := make(chan error, 1)
+			go func() { result <- l.submit(ctx, 1, make([]byte, 8), make([]Ticket, 1)) }()
+			synctest.Wait()
+			l.disconnect()
+			time.Sleep(answerWait + time.Second)
+			synctest.Wait()
+			select {
+			case err := <-result:
+				if !errors.Is(err, ErrNoQuorum) {
+					t.Errorf("submit = %v, want %v", err, ErrNoQuorum)
+				}
+			default:
+				t.Error("submit waits still: its sender is told nothing as long as there is no leader")
+			}
+		})
+	})
+
 	t.Run("and gives its room back", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			size := int64(len(broker.AppendFact(nil, broker.SessionClosed{Session: 1})))

@@ -22,6 +22,9 @@ import (
 const (
 	// forwardWriteTimeout is how long a leader may take nothing before the stream to it is given up.
 	forwardWriteTimeout = 10 * time.Second
+	// forwardPing is how often a leader says on a stream that it is there; forwardSilence is how long nothing may come from it before the stream is given up.
+	forwardPing    = time.Second
+	forwardSilence = 6 * time.Second
 	// forwardBytesMax is what one node may have on its way through the leader; past it its stream is not read. A larger envelope goes alone.
 	forwardBytesMax = 32 << 20
 	// forwardEntriesMax is how many entries of one stream may await their fate; past it the stream is not read.
@@ -32,7 +35,7 @@ const (
 	storePause = time.Millisecond
 
 	forwardLengthBytes = 4
-	forwardWelcome     = 1 // said by a leader before it reads
+	forwardWelcome     = 1 // said by a leader before it reads, and again and again as long as it does
 )
 
 // Why a stream of submissions ends.
@@ -167,11 +170,20 @@ func (s *forwardStream) runWriter() {
 	}
 }
 
-// runReader waits for the end of the stream: a leader says nothing after its welcome.
+// runReader waits for the end of the stream. What is written may go nowhere for a quarter of an hour before the kernel says so, while Raft's calls, on
+// connections of their own, go on: so the stream ends when the leader is silent on it.
 func (s *forwardStream) runReader() {
 	defer s.tasks.Done()
 	defer s.breakOff()
-	_, _ = io.Copy(io.Discard, s.conn)
+	var said [64]byte
+	for {
+		if err := s.conn.SetReadDeadline(time.Now().Add(forwardSilence)); err != nil {
+			return
+		}
+		if _, err := s.conn.Read(said[:]); err != nil {
+			return
+		}
+	}
 }
 
 // forwards are the streams of submissions that come in while this node leads.
@@ -251,6 +263,9 @@ func (n *Node) takeForward(conn net.Conn, peer member) {
 	if _, err := conn.Write([]byte{forwardWelcome}); err != nil {
 		return
 	}
+	read := make(chan struct{})
+	var pinging sync.WaitGroup
+	pinging.Go(func() { pingForward(conn, read) })
 	fates := make(chan fate, forwardEntriesMax)
 	room := semaphore.NewWeighted(forwardBytesMax)
 	settled := make(chan struct{})
@@ -258,8 +273,30 @@ func (n *Node) takeForward(conn net.Conn, peer member) {
 	err := n.readForward(conn, peer, fates, room)
 	close(fates)
 	<-settled
+	close(read)
+	_ = conn.Close() // nothing more comes on it
+	pinging.Wait()
 	if err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.EOF) {
 		n.logger.Warn("stream of submissions broken", "node", peer.node.String(), "error", err)
+	}
+}
+
+// pingForward says now and then that this node is there, until the stream is not read any more.
+func pingForward(conn net.Conn, read <-chan struct{}) {
+	ticker := time.NewTicker(forwardPing)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-read:
+			return
+		}
+		if err := conn.SetWriteDeadline(time.Now().Add(forwardWriteTimeout)); err != nil {
+			return
+		}
+		if _, err := conn.Write([]byte{forwardWelcome}); err != nil {
+			return
+		}
 	}
 }
 

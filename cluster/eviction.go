@@ -94,16 +94,20 @@ func (n *Node) runRebirth(ctx context.Context) error {
 		}
 		incarnation := n.Incarnation()
 		n.logger.Warn("incarnation has ended, its sessions are closed and another begins", "incarnation", incarnation)
-		n.fold.begin(incarnation)
-		n.proposer.begin(incarnation, n.firstFact())
+		n.fold.begin(incarnation, n.firstFact())
 	}
 }
 
-// begin makes the fold know the new incarnation as this node's.
-func (f *fold) begin(incarnation uint64) {
+// begin makes the fold and the proposer know the new incarnation as this node's, unless it has ended already: then the next one begins, and nothing
+// was submitted in between.
+func (f *fold) begin(incarnation uint64, facts []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if len(f.evicted) > 0 {
+		return
+	}
 	f.incarnation.Store(incarnation)
+	f.proposer.begin(incarnation, facts)
 }
 
 // firstFact is what a node says first in each incarnation.

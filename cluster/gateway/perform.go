@@ -179,8 +179,10 @@ func (g *Gateway) Perform(fx *broker.Effects) {
 	g.performed()
 }
 
-// publish gives a logged message to the subscriptions of this node that want it.
+// publish gives a logged message to the subscriptions of this node that want it; before it what waits for a place before its own, which its session
+// may have sent before.
 func (g *Gateway) publish(m *broker.Message) {
+	g.releaseHeld(m.Seq - 1)
 	if m.ExpiresAt != 0 && expired(m, m.At) {
 		return
 	}

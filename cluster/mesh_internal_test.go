@@ -377,6 +377,7 @@ func TestMesh(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p := newMeshPair()
 			first, _ := p.link()
+			synctest.Wait() // else either may be taken first
 			end := p.end
 			p.link()
 			synctest.Wait()

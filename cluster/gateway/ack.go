@@ -23,6 +23,10 @@ func (l *link) Ack(f *stomp.Frame) *stomp.ProtocolError {
 	}
 	if settle.topic != nil {
 		l.settleTopic(settle)
+		if covered := settle.topic.coveredUpTo(); receipt != "" && covered > 0 {
+			l.propose(broker.UserCovered{Sub: settle.topic.number, UpTo: covered}, cluster.Ticket{Kind: ticketSend, Tag: receipt, Lasting: true})
+			return nil
+		}
 	}
 	l.receipt(receipt)
 	return nil

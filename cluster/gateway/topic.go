@@ -225,12 +225,23 @@ func (s *topicSub) settle(tag uint64, cumulative bool) (covered broker.Seq, know
 	return s.window.settle(tag, cumulative)
 }
 
+// coveredUpTo gives the position up to which everything on a user destination was settled, 0 when nothing was, or on a topic.
+func (s *topicSub) coveredUpTo() broker.Seq {
+	if !s.user {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.window.covered
+}
+
 // window holds the deliveries of a subscription that were not settled, in order of their tags.
 type window struct {
 	first     uint64       // tag of slots[0], once there is one
 	slots     []windowSlot // in order of tags; settled ones leave from the front
 	unsettled int
-	bytes     int64 // of headers and bodies, unsettled
+	bytes     int64      // of headers and bodies, unsettled
+	covered   broker.Seq // everything given up to it was settled
 }
 
 type windowSlot struct {
@@ -285,6 +296,7 @@ func (w *window) settle(tag uint64, cumulative bool) (covered broker.Seq, known 
 	}
 	w.slots = w.slots[n:]
 	w.first += uint64(n)
+	w.covered = max(w.covered, covered)
 	return covered, known
 }
 

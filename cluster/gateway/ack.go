@@ -181,6 +181,7 @@ type commit struct {
 func (l *link) Commit(actions []*stomp.Frame, receipt string) *stomp.ProtocolError {
 	var tx broker.TransactionCommitted
 	var topics []settlement
+	var sent []string // destinations, once it is known that there will be a command to wait for
 	owner := &commit{link: l}
 	for _, f := range actions {
 		if f.Command == stomp.CommandSend {
@@ -192,8 +193,7 @@ func (l *link) Commit(actions []*stomp.Frame, receipt string) *stomp.ProtocolErr
 			m := l.sender.message
 			m.Headers = append([]byte(nil), m.Headers...)
 			tx.Actions = append(tx.Actions, broker.MessageSent{Message: &m})
-			l.awaitTrail(m.Dest)
-			l.lastLogged(m.Dest)
+			sent = append(sent, m.Dest)
 			continue
 		}
 		settle, err := l.readAck(f, receipt != "")
@@ -206,6 +206,10 @@ func (l *link) Commit(actions []*stomp.Frame, receipt string) *stomp.ProtocolErr
 		} else if settle.topic != nil {
 			topics = append(topics, settle)
 		}
+	}
+	for _, dest := range sent {
+		l.awaitTrail(dest)
+		l.lastLogged(dest)
 	}
 	for _, settle := range topics {
 		l.settleTopic(settle)

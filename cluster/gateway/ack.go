@@ -17,8 +17,11 @@ func (l *link) Ack(f *stomp.Frame) *stomp.ProtocolError {
 		return err
 	}
 	if settle.queue != nil {
-		settle.queue.settled(settle.tag, settle.cumulative)
-		l.propose(settle.fact, cluster.Ticket{Kind: ticketSend, Tag: receipt})
+		t := cluster.Ticket{Kind: ticketSend, Tag: receipt}
+		if settle.queue.tags != nil {
+			t.Owner = &commit{link: l, acks: []settlement{settle}}
+		}
+		l.propose(settle.fact, t)
 		return nil
 	}
 	if settle.topic != nil {
@@ -171,7 +174,8 @@ func (l *link) settleTopic(settle settlement) {
 	}
 }
 
-// commit owns the ticket of a transaction whose ACKs have to be forgotten by their message-ids once it took effect.
+// commit owns the ticket of a transaction, or of an ACK before STOMP 1.2, whose deliveries have to be forgotten by their message-ids once it
+// took effect: until then the client may have to name them again.
 type commit struct {
 	link *link
 	acks []settlement

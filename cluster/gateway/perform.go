@@ -16,7 +16,7 @@ func (g *Gateway) Outcome(t cluster.Ticket, seq broker.Seq, refusal broker.Refus
 		g.answerSession(owner, t, refusal)
 	case *commit:
 		for _, settle := range owner.acks {
-			if refusal == broker.RefusedNone {
+			if refusal == broker.RefusedNone || (refusal == broker.RefusedDeliveryGone && len(owner.acks) == 1) {
 				settle.queue.settled(settle.tag, settle.cumulative)
 			}
 		}

@@ -105,8 +105,8 @@ func (l *link) resolve(f *stomp.Frame) (*address, *stomp.ProtocolError) {
 	return &o.address, nil
 }
 
-// stalledWait is how long a publisher of unlogged messages waits for one subscriber whose outbox is full before the
-// message is dropped for that one (contract: what is promised, 8).
+// stalledWait is how long a publisher of unlogged messages waits for the subscribers whose outboxes are full before the
+// message is dropped for them (contract: what is promised, 8).
 const stalledWait = time.Second
 
 // lastLogged remembers that the session has a logged message on the way to a destination: its unlogged ones to the
@@ -205,8 +205,12 @@ func (g *Gateway) publishUnlogged(e *encoder, from *link, wakes *wakeList, known
 			delivered++
 		}
 	})
+	var until time.Time // for all of them together
 	for _, s := range full {
-		if from == nil || s.closed.Load() || !from.awaitSpace(s) || s.lagging.Load() {
+		if until.IsZero() {
+			until = time.Now().Add(stalledWait)
+		}
+		if from == nil || s.closed.Load() || !from.awaitSpace(s, until) || s.closed.Load() || s.lagging.Load() {
 			g.drop(s)
 			continue
 		}
@@ -222,14 +226,14 @@ func (g *Gateway) drop(s *topicSub) {
 	g.stats.Dropped.Add(1)
 }
 
-// awaitSpace waits up to stalledWait for space in a subscriber's outbox. Who was waited for in vain is not waited for
+// awaitSpace waits until a moment for space in a subscriber's outbox. Who was waited for in vain is not waited for
 // again before it has had space: one dead subscriber costs a publisher one second, not one a message.
-func (l *link) awaitSpace(s *topicSub) bool {
+func (l *link) awaitSpace(s *topicSub, until time.Time) bool {
 	if s.stalled.Load() && s.link.session.Full() {
 		return false
 	}
 	s.link.session.Wake()
-	ok := l.stall(s.link.session.AwaitSpace)
+	ok := l.stall(s.link.session.AwaitSpace, time.Until(until))
 	s.stalled.Store(!ok)
 	return ok
 }
@@ -239,16 +243,16 @@ func (l *link) patience(to *cluster.MeshLink) bool {
 	if to.Stalled.Load() && to.Full() {
 		return false
 	}
-	ok := l.stall(to.AwaitRoom)
+	ok := l.stall(to.AwaitRoom, stalledWait)
 	to.Stalled.Store(!ok)
 	return ok
 }
 
 // stall waits for room somewhere, and says meanwhile what the session has said before.
-func (l *link) stall(await func(time.Duration) bool) bool {
+func (l *link) stall(await func(time.Duration) bool, most time.Duration) bool {
 	l.submit()
 	l.wakeAll()
 	l.session.PauseHeartBeat(true)
 	defer l.session.PauseHeartBeat(false)
-	return await(stalledWait)
+	return await(most)
 }

@@ -179,13 +179,21 @@ func (l *link) lagFrom(s *topicSub, from broker.Seq) {
 
 // parkTopic routes a subscription that is given nothing before its receipt: what is logged meanwhile it reads from the log then.
 func (l *link) parkTopic(s *topicSub, p position, from broker.Seq) {
-	if !p.given {
-		from = l.gateway.node.Applied() + 1
-	}
 	s.mu.Lock()
 	s.parked = true
 	s.mu.Unlock()
-	l.lagFrom(s, from)
+	if p.given {
+		l.lagFrom(s, from)
+		return
+	}
+	s.lagging.Store(true)
+	l.gateway.router.add(s)
+	from = l.gateway.node.Applied() + 1 // what comes from here on for it is noted in seen; what the log takes for others is none of its business
+	s.mu.Lock()
+	s.from.Store(uint64(from))
+	s.cursor = from
+	s.mu.Unlock()
+	l.addLagging(s)
 }
 
 // confirm writes the receipt of a SUBSCRIBE once the other nodes know of it, and lets the subscription go on.

@@ -154,7 +154,10 @@ func (l *link) submit() {
 		return
 	}
 	l.collected, l.submitted = nil, true
-	if err := l.gateway.node.SubmitAs(context.Background(), l.incarnation, c.facts, c.tickets); err != nil {
+	l.session.PauseHeartBeat(true) // it may block while the log takes nothing
+	err := l.gateway.node.SubmitAs(untilGone{l.session.Gone()}, l.incarnation, c.facts, c.tickets)
+	l.session.PauseHeartBeat(false)
+	if err != nil {
 		l.notSubmitted(err, c.tickets)
 	}
 	if cap(c.facts) > 2*submitBytes {
@@ -163,6 +166,22 @@ func (l *link) submit() {
 	clear(c.tickets)
 	c.tickets, c.facts = c.tickets[:0], c.facts[:0]
 	l.gateway.collections.Put(c)
+}
+
+// untilGone is the context of what a session waits for: it ends when its connection was closed by force.
+type untilGone struct{ gone <-chan struct{} }
+
+func (untilGone) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (untilGone) Value(any) any               { return nil }
+func (c untilGone) Done() <-chan struct{}     { return c.gone }
+
+func (c untilGone) Err() error {
+	select {
+	case <-c.gone:
+		return context.Canceled
+	default:
+		return nil
+	}
 }
 
 // notSubmitted answers commands that the node did not take. All but the want of a leader ends the session.

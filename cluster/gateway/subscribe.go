@@ -246,7 +246,7 @@ func (l *link) nameNumber(of uint64, id string, mode broker.AckMode) {
 func (l *link) Unsubscribe(f *stomp.Frame) *stomp.ProtocolError {
 	id, receipt := string(stomp.SubscriptionID(f, l.version)), f.Value("receipt")
 	if s := l.topics[id]; s != nil {
-		ended := s.closed.Load() // the client was told, and the fold
+		ended := s.closed.Load() // the fold knows of none, and the client was told
 		l.dropTopic(s)
 		if s.user && !ended {
 			l.propose(broker.SubscriptionClosed{Sub: s.number}, cluster.Ticket{Kind: ticketUnsubscribe, Tag: receipt, Lasting: true})
@@ -268,6 +268,20 @@ func (l *link) Unsubscribe(f *stomp.Frame) *stomp.ProtocolError {
 	}
 	l.receipt(receipt)
 	return nil
+}
+
+// Refused implements server.Link.
+func (l *link) Refused(id string) bool {
+	if s := l.queues[id]; s != nil && s.closed.Load() {
+		delete(l.queues, id)
+		delete(l.numbers, s.number)
+		return true
+	}
+	if s := l.topics[id]; s != nil && s.closed.Load() {
+		l.dropTopic(s)
+		return true
+	}
+	return false
 }
 
 func (l *link) dropTopic(s *topicSub) {

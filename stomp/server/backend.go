@@ -19,7 +19,10 @@ type Link interface {
 	Send(f *stomp.Frame) *stomp.ProtocolError
 	Subscribe(f *stomp.Frame) *stomp.ProtocolError   // the id (stomp.SubscriptionID) is free in this session
 	Unsubscribe(f *stomp.Frame) *stomp.ProtocolError // of a subscription that is open
-	Ack(f *stomp.Frame) *stomp.ProtocolError         // ACK and NACK outside transactions
+	// Refused tells of a subscription that Subscribe took whether the Link has ended it since, with an ERROR; it forgets it then, and
+	// the id is free.
+	Refused(id string) bool
+	Ack(f *stomp.Frame) *stomp.ProtocolError // ACK and NACK outside transactions
 	// Commit takes the SEND, ACK and NACK frames of one transaction, which are the Link's to keep, and the receipt of the COMMIT or "".
 	Commit(actions []*stomp.Frame, receipt string) *stomp.ProtocolError
 	// Disconnect ends the session in order: once everything earlier was answered the Link calls Session.Receipt(receipt), if

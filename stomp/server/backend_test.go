@@ -157,6 +157,8 @@ func (l *echoLink) Unsubscribe(f *stomp.Frame) *stomp.ProtocolError {
 	return nil
 }
 
+func (l *echoLink) Refused(string) bool { return false }
+
 func (l *echoLink) Ack(f *stomp.Frame) *stomp.ProtocolError {
 	l.note(strings.ToLower(f.Command.String()))
 	id := f.Value("id") + f.Value("message-id")

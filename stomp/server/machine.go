@@ -116,6 +116,12 @@ func (m *machine) subscribe(f *stomp.Frame) *stomp.ProtocolError {
 	return nil
 }
 
+// holds tells whether a subscription is open, as far as the client's frames say.
+func (m *machine) holds(id string) bool {
+	_, open := m.subscriptions[id]
+	return open
+}
+
 // forget takes back a subscription that the backend refused.
 func (m *machine) forget(id string) { delete(m.subscriptions, id) }
 

@@ -158,6 +158,11 @@ func (s *Session) awaitReader() {
 
 // handle does what a frame asks for.
 func (s *Session) handle(f *stomp.Frame) {
+	if f.Command == stomp.CommandSubscribe && s.link != nil {
+		if id := string(stomp.SubscriptionID(f, s.machine.version)); s.machine.holds(id) && s.link.Refused(id) {
+			s.machine.forget(id)
+		}
+	}
 	step, err := s.machine.take(f)
 	if err == nil {
 		err = s.do(step, f)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"compress/flate"
+	"crypto/tls"
 	"errors"
 	"math"
 	"net"
@@ -147,6 +148,9 @@ func (s *Session) runWriter() {
 
 // writeChunks writes all, as long as the socket takes anything within WriteStallTimeout.
 func (s *Session) writeChunks(chunks []*chunk) (total int, err error) {
+	if _, ok := s.conn.(*tls.Conn); ok {
+		return s.writePieces(chunks)
+	}
 	if len(chunks) == 1 {
 		return s.writeAll(chunks[0].bytes)
 	}
@@ -161,6 +165,24 @@ func (s *Session) writeChunks(chunks []*chunk) (total int, err error) {
 		total += int(n)
 		if err != nil && !s.goesOn(n > 0, err) {
 			return total, err
+		}
+	}
+	return total, nil
+}
+
+// tlsPieceBytes is the most that is written over TLS at once, a record: a write that timed out is the last there, whatever it had
+// written, so that the deadline has to be ahead of each piece.
+const tlsPieceBytes = 16 << 10
+
+func (s *Session) writePieces(chunks []*chunk) (total int, err error) {
+	for _, c := range chunks {
+		for b := c.bytes; len(b) > 0; {
+			n, err := s.writeAll(b[:min(len(b), tlsPieceBytes)])
+			total += n
+			if err != nil {
+				return total, err
+			}
+			b = b[n:]
 		}
 	}
 	return total, nil

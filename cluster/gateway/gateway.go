@@ -101,6 +101,7 @@ func sessionID(node broker.NodeID, incarnation, number uint64) string {
 // forget takes everything of a session out of the node's tables.
 func (g *Gateway) forget(l *link) {
 	g.leave(l)
+	l.takeLagging()
 	for _, s := range l.topics {
 		l.dropTopic(s)
 	}

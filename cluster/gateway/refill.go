@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"slices"
+
 	"stampede/broker"
 	"stampede/stomp/server"
 )
@@ -71,6 +73,13 @@ func (l *link) addLagging(s *topicSub) {
 	l.mu.Unlock()
 }
 
+// forgetLagging lets go of a subscription that has ended: while the client reads nothing no Refill comes to find that out.
+func (l *link) forgetLagging(s *topicSub) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lag = slices.DeleteFunc(l.lag, func(other *topicSub) bool { return other == s })
+}
+
 func (l *link) takeLagging() []*topicSub {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -83,6 +92,12 @@ func (l *link) addWaiting(s *queueSub) {
 	l.mu.Lock()
 	l.waiting = append(l.waiting, s)
 	l.mu.Unlock()
+}
+
+func (l *link) forgetWaiting(s *queueSub) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting = slices.DeleteFunc(l.waiting, func(other *queueSub) bool { return other == s })
 }
 
 func (l *link) takeWaiting() []*queueSub {

@@ -256,6 +256,7 @@ func (l *link) Unsubscribe(f *stomp.Frame) *stomp.ProtocolError {
 	if s := l.queues[id]; s != nil {
 		refused := s.closed.Load() // the fold did not take it, and the client knows
 		s.close()
+		l.forgetWaiting(s)
 		delete(l.queues, id)
 		delete(l.numbers, s.number)
 		if refused {
@@ -287,6 +288,7 @@ func (l *link) Refused(id string) bool {
 func (l *link) dropTopic(s *topicSub) {
 	s.closed.Store(true)
 	l.gateway.router.remove(s)
+	l.forgetLagging(s)
 	if s.counted {
 		s.counted = false
 		l.gateway.node.RemoveInterest(s.interest, s.dest == "")

@@ -35,13 +35,22 @@ type machine struct {
 	ended         []string // the last ended subscriptions
 	transactions  map[string]*transaction
 	held          int            // bytes of all open transactions together
+	overhead      int            // and what they cost in memory beside them
 	actions       []*stomp.Frame // of the transaction that stepCommit commits
 }
 
 type transaction struct {
-	actions []*stomp.Frame
-	bytes   int
+	actions  []*stomp.Frame
+	bytes    int
+	overhead int  // in memory, beside them
+	tooLarge bool // it was aborted; what was sent behind the frame that was too much is answered likewise
 }
+
+// headerBytes and frameBytes are about what a kept frame costs in memory beside its bytes.
+const (
+	headerBytes = 48
+	frameBytes  = 96
+)
 
 // take decides what a frame means. An error is to be answered with ERROR.
 func (m *machine) take(f *stomp.Frame) (step, *stomp.ProtocolError) {
@@ -71,7 +80,7 @@ func (m *machine) take(f *stomp.Frame) (step, *stomp.ProtocolError) {
 	case stomp.CommandAbort:
 		return stepReceipt, m.abort(f.Value("transaction"))
 	case stomp.CommandDisconnect:
-		m.transactions, m.held = nil, 0 // [STOMP12 §BEGIN] open transactions are aborted
+		m.transactions, m.held, m.overhead = nil, 0, 0 // [STOMP12 §BEGIN] open transactions are aborted
 		return stepDisconnect, nil
 	}
 	return 0, fault(stomp.CodeUnknownCommand, "unexpected command "+f.Command.String(), "Only a server sends this frame.")
@@ -90,13 +99,21 @@ func (m *machine) act(f *stomp.Frame) (step, *stomp.ProtocolError) {
 	if t == nil {
 		return 0, unknownTransaction(string(id))
 	}
-	t.bytes += f.Size()
-	m.held += f.Size()
-	c := m.config
-	if len(t.actions) >= c.TransactionActionsMax || t.bytes > c.TransactionBytesMax || m.held > openTransactionsFactor*c.TransactionBytesMax {
-		m.end(string(id))
-		return 0, fault(stomp.CodeTransactionTooLarge, "transaction too large", "A transaction, and all that are open together, hold a bounded number of frames and bytes; it was aborted. Commit earlier.")
+	if t.tooLarge {
+		return 0, transactionTooLarge()
 	}
+	bytes, overhead := f.Size(), len(f.Headers)*headerBytes+frameBytes
+	c := m.config
+	most := openTransactionsFactor * c.TransactionBytesMax
+	if len(t.actions) >= c.TransactionActionsMax || t.bytes+bytes > c.TransactionBytesMax || m.held+bytes > most || m.overhead+overhead > most {
+		m.letGo(t)
+		*t = transaction{tooLarge: true}
+		return 0, transactionTooLarge()
+	}
+	t.bytes += bytes
+	t.overhead += overhead
+	m.held += bytes
+	m.overhead += overhead
 	t.actions = append(t.actions, f.Clone())
 	return stepReceipt, nil // says only that it is in the transaction
 }
@@ -144,10 +161,11 @@ func (m *machine) unsubscribe(f *stomp.Frame) (step, *stomp.ProtocolError) {
 }
 
 func (m *machine) begin(id string) *stomp.ProtocolError {
-	if m.transactions[id] != nil {
+	t := m.transactions[id]
+	if t != nil && !t.tooLarge {
 		return fault(stomp.CodeDuplicateTransaction, "duplicate transaction", "The transaction '"+id+"' was begun already.")
 	}
-	if len(m.transactions) >= m.config.TransactionsMax {
+	if t == nil && len(m.transactions) >= m.config.TransactionsMax {
 		return fault(stomp.CodeTooManyTransactions, "too many transactions", "The session has as many open transactions as the broker allows.")
 	}
 	if m.transactions == nil {
@@ -163,6 +181,9 @@ func (m *machine) commit(id string) *stomp.ProtocolError {
 		return unknownTransaction(id)
 	}
 	m.end(id)
+	if t.tooLarge {
+		return transactionTooLarge()
+	}
 	m.actions = t.actions
 	return nil
 }
@@ -177,8 +198,17 @@ func (m *machine) abort(id string) *stomp.ProtocolError {
 
 // end forgets an open transaction.
 func (m *machine) end(id string) {
-	m.held -= m.transactions[id].bytes
+	m.letGo(m.transactions[id])
 	delete(m.transactions, id)
+}
+
+func (m *machine) letGo(t *transaction) {
+	m.held -= t.bytes
+	m.overhead -= t.overhead
+}
+
+func transactionTooLarge() *stomp.ProtocolError {
+	return fault(stomp.CodeTransactionTooLarge, "transaction too large", "A transaction, and all that are open together, hold a bounded number of frames and bytes; it was aborted. Commit earlier.")
 }
 
 func unknownTransaction(id string) *stomp.ProtocolError {

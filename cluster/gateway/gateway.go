@@ -182,6 +182,9 @@ func packAux(value uint64, begun int64) uint64 { return uint64(begun)<<auxBits |
 
 func unpackAux(aux uint64) (value uint64, begun int64) { return aux & auxMask, int64(aux >> auxBits) }
 
+// age is the time from begun to now in ticks. begun has lost its upper bits, which change once in eight days.
+func age(now, begun int64) int64 { return (now - begun) & (1<<(64-auxBits) - 1) }
+
 // unloggedID makes the message-id of an unlogged message: after the last logged one that every subscriber was given, so
 // that it can be resumed after.
 func (g *Gateway) unloggedID() string {

@@ -42,7 +42,7 @@ func (g *Gateway) answerSession(l *link, t cluster.Ticket, refusal broker.Refusa
 		}
 	}
 	if t.Kind == ticketSend {
-		g.stats.Processing.observe(g.ticks() - begun)
+		g.stats.Processing.observe(age(g.ticks(), begun))
 	}
 	if t.Kind == ticketSubscribe {
 		value = 0 // its number: its size was not counted

@@ -144,8 +144,16 @@ func (l *link) collect(f broker.Fact) (c *collection, size int) {
 // submitBytes is how much a session collects before it submits although its socket has more.
 const submitBytes = 64 << 10
 
-func (l *link) waitingCommands() uint64 { return l.proposed - l.answered.Load() }
-func (l *link) waitingBytes() uint64    { return l.bytes - l.answeredBytes.Load() }
+func (l *link) waitingCommands() uint64 { return waiting(l.proposed, l.answered.Load()) }
+func (l *link) waitingBytes() uint64    { return waiting(l.bytes, l.answeredBytes.Load()) }
+
+// waiting is what has no answer yet. There may be more answers than that: of commands that notSubmitted gave up, whose own came behind.
+func waiting(all, answered uint64) uint64 {
+	if answered > all {
+		return 0
+	}
+	return all - answered
+}
 
 // submit hands what was collected to the node.
 func (l *link) submit() {

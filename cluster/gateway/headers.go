@@ -103,6 +103,7 @@ type travelling struct {
 // now is used for relative times only; the leader's stamp decides the order.
 func (g *Gateway) sendHeaders(dst []byte, f *stomp.Frame) ([]byte, travelling, *stomp.ProtocolError) {
 	var t travelling
+	persistent := false // was there
 	for i := range f.Headers {
 		h := &f.Headers[i]
 		switch classOf(h.Name) {
@@ -129,8 +130,9 @@ func (g *Gateway) sendHeaders(dst []byte, f *stomp.Frame) ([]byte, travelling, *
 				continue
 			}
 		case headerTravels:
-			if string(h.Name) == "persistent" && string(h.Value) == "false" {
-				t.transient = true
+			if string(h.Name) == "persistent" { // the first one counts
+				t.transient = t.transient || !persistent && string(h.Value) == "false"
+				persistent = true
 			}
 		}
 		dst = stomp.AppendHeaderBytes(dst, stomp.V12, h.Name, h.Value)

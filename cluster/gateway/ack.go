@@ -41,15 +41,17 @@ type settlement struct {
 	queue      *queueSub
 	fact       broker.DeliverySettled
 	topic      *topicSub
+	seq        broker.Seq // of the message, before STOMP 1.2
 	tag        uint64
 	cumulative bool
 }
 
 // delivery is what an ACK or NACK names: a message by its tag in a subscription.
 type delivery struct {
-	id       string // the client's, of the subscription; "" for one that has ended
-	number   uint64 // of the subscription
-	tag      uint64 // of an unlogged message: of the delivery before it, 0 when there was none
+	id       string     // the client's, of the subscription; "" for one that has ended
+	number   uint64     // of the subscription
+	seq      broker.Seq // of the message, before STOMP 1.2
+	tag      uint64     // of an unlogged message: of the delivery before it, 0 when there was none
 	unlogged bool
 }
 
@@ -63,7 +65,9 @@ func (l *link) readAck(f *stomp.Frame, strict bool) (settlement, *stomp.Protocol
 		if d.unlogged {
 			return settlement{}, unknownAck("messages of queues are never unlogged")
 		}
-		return l.settlementOfQueue(q, f, d.tag, strict)
+		settle, err := l.settlementOfQueue(q, f, d.tag, strict)
+		settle.seq = d.seq
+		return settle, err
 	}
 	if t := l.topics[d.id]; t != nil && t.number == d.number {
 		cumulative := t.mode == broker.AckClient && f.Command == stomp.CommandAck
@@ -140,7 +144,7 @@ func (l *link) readDelivery(f *stomp.Frame) (d delivery, err *stomp.ProtocolErro
 // deliveryIn finds the delivery of a message in one subscription. It gives the zero delivery for what was settled before.
 func (l *link) deliveryIn(id string, seq broker.Seq, unlogged bool) (d delivery, ok bool) {
 	if q := l.queues[id]; q != nil && !unlogged {
-		d = delivery{id: id, number: q.number}
+		d = delivery{id: id, number: q.number, seq: seq}
 		d.tag, ok = q.tagOf(seq)
 	} else if t := l.topics[id]; t != nil {
 		t.mu.Lock()

@@ -17,7 +17,7 @@ func (g *Gateway) Outcome(t cluster.Ticket, seq broker.Seq, refusal broker.Refus
 	case *commit:
 		for _, settle := range owner.acks {
 			if refusal == broker.RefusedNone || (refusal == broker.RefusedDeliveryGone && len(owner.acks) == 1) {
-				settle.queue.settled(settle.tag, settle.cumulative)
+				settle.queue.settled(settle.seq, settle.tag, settle.cumulative)
 			}
 		}
 		g.answerSession(owner.link, t, refusal)

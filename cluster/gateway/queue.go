@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -24,7 +25,13 @@ type queueSub struct {
 	mu      sync.Mutex
 	pending []broker.Effect       // deliveries that wait for space or for bytes from disk; at most the credit; guarded by mu
 	lastTag uint64                // highest tag given out; guarded by mu
-	tags    map[broker.Seq]uint64 // before STOMP 1.2, where ACK names a message-id; guarded by mu
+	tags    map[broker.Seq]uint64 // unsettled ones before STOMP 1.2, where ACK names a message-id; guarded by mu
+	order   []tagged              // what tags holds, by tag, and some that are settled; guarded by mu
+}
+
+type tagged struct {
+	seq broker.Seq
+	tag uint64
 }
 
 // deliver performs a delivery; on the fold's goroutine.
@@ -103,9 +110,21 @@ func (s *queueSub) write(fx *broker.Effect, m *broker.Message, e *encoder, wakes
 	}
 	s.lastTag = max(s.lastTag, fx.Tag)
 	if s.tags != nil {
-		s.tags[fx.Seq] = fx.Tag
+		s.noteTag(fx.Seq, fx.Tag)
 	}
 }
+
+// noteTag makes a delivery known by its message-id; the caller holds mu.
+func (s *queueSub) noteTag(seq broker.Seq, tag uint64) {
+	s.tags[seq] = tag
+	s.order = append(s.order, tagged{seq, tag})
+	if len(s.order) > 2*len(s.tags)+orderSlack {
+		s.order = slices.DeleteFunc(s.order, func(d tagged) bool { return s.tags[d.seq] != d.tag })
+	}
+}
+
+// orderSlack is how many settled deliveries a list may hold beside twice the unsettled ones.
+const orderSlack = 64
 
 func (s *queueSub) longHead(fx *broker.Effect, e *encoder) []byte {
 	if s.mode == broker.AckAuto && fx.Attempt <= 1 && !fx.Redelivered && fx.Reason == "" {
@@ -150,16 +169,28 @@ func (s *queueSub) tagOf(seq broker.Seq) (uint64, bool) {
 }
 
 // settled forgets the message-ids of settled deliveries (before STOMP 1.2 only).
-func (s *queueSub) settled(tag uint64, cumulative bool) {
+func (s *queueSub) settled(seq broker.Seq, tag uint64, cumulative bool) {
 	if s.tags == nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for seq, t := range s.tags {
-		if t == tag || (cumulative && t < tag) {
-			delete(s.tags, seq)
-		}
+	if !cumulative {
+		s.forgetTag(tagged{seq, tag})
+		return
+	}
+	n := 0
+	for n < len(s.order) && s.order[n].tag <= tag {
+		s.forgetTag(s.order[n])
+		n++
+	}
+	s.order = s.order[n:]
+}
+
+// forgetTag forgets a delivery, unless its message was delivered again since; the caller holds mu.
+func (s *queueSub) forgetTag(d tagged) {
+	if s.tags[d.seq] == d.tag {
+		delete(s.tags, d.seq)
 	}
 }
 

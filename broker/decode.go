@@ -66,7 +66,7 @@ func (d *Decoder) Fact(b []byte) (Fact, int, error) {
 // fact reads one fact; an action of a transaction can only be one of two kinds.
 func (d *Decoder) fact(r *reader, action bool) (Fact, error) {
 	kind := r.byte()
-	if action && kind != factMessageSent && kind != factDeliverySettled {
+	if action && kind != factMessageSent && kind != factDeliverySettled && kind != factUserCovered {
 		return nil, ErrBadFact
 	}
 	var f Fact
@@ -139,8 +139,8 @@ func readDeliverySettled(r *reader) DeliverySettled {
 
 func (d *Decoder) transaction(r *reader) (Fact, error) {
 	n := r.uvarintUpTo(transactionActionsDecodeMax)
-	// An action takes at least five bytes, so a false count cannot make this large.
-	if r.bad || n > uint64(len(r.b)-r.off)/5 {
+	// An action takes at least three bytes, so a false count cannot make this large.
+	if r.bad || n > uint64(len(r.b)-r.off)/3 {
 		return nil, ErrBadFact
 	}
 	var actions []Fact

@@ -103,10 +103,13 @@ func (x *extremes) step() {
 	case 11:
 		var f broker.TransactionCommitted
 		for range rapid.IntRange(0, 4).Draw(x.t, "actions") {
-			if rapid.Bool().Draw(x.t, "sends") {
-				f.Actions = append(f.Actions, broker.MessageSent{Message: x.message()})
-			} else {
+			switch rapid.IntRange(0, 4).Draw(x.t, "action") {
+			case 0:
+				f.Actions = append(f.Actions, broker.UserCovered{Sub: x.number("sub"), UpTo: broker.Seq(x.number("upto"))})
+			case 1, 2:
 				f.Actions = append(f.Actions, x.settled())
+			default:
+				f.Actions = append(f.Actions, broker.MessageSent{Message: x.message()})
 			}
 		}
 		x.fold(o, f)

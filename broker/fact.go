@@ -92,7 +92,7 @@ type UserCovered struct {
 	UpTo Seq
 }
 
-// TransactionCommitted holds MessageSent and DeliverySettled facts that take effect together or not at all.
+// TransactionCommitted holds MessageSent, DeliverySettled and UserCovered facts that take effect together or not at all.
 type TransactionCommitted struct{ Actions []Fact }
 
 // PolicyChanged sets the policy of a pattern, replacing what was set for it.

@@ -90,7 +90,7 @@ func drawFact(t *rapid.T, action bool) broker.Fact {
 	number := func(label string) uint64 { return rapid.Uint64().Draw(t, label) }
 	kinds := 15
 	if action {
-		kinds = 2
+		kinds = 3
 	}
 	switch rapid.IntRange(1, kinds).Draw(t, "fact") {
 	case 1:
@@ -108,6 +108,8 @@ func drawFact(t *rapid.T, action bool) broker.Fact {
 	case 2:
 		return broker.DeliverySettled{Sub: number("sub"), From: number("from"), To: number("to"), Outcome: broker.Outcome(rapid.IntRange(1, 4).Draw(t, "outcome")), Strict: rapid.Bool().Draw(t, "strict")}
 	case 3:
+		return broker.UserCovered{Sub: number("sub"), UpTo: broker.Seq(number("upto"))}
+	case 9:
 		return broker.NodeStarted{Name: text("name"), Version: rapid.Uint32().Draw(t, "version")}
 	case 4:
 		return broker.NodeLost{Node: broker.NodeID(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "node")), Incarnation: number("incarnation")}
@@ -123,8 +125,6 @@ func drawFact(t *rapid.T, action bool) broker.Fact {
 		}
 	case 8:
 		return broker.SubscriptionClosed{Sub: number("sub")}
-	case 9:
-		return broker.UserCovered{Sub: number("sub"), UpTo: broker.Seq(number("upto"))}
 	case 10:
 		var f broker.TransactionCommitted
 		for range rapid.IntRange(0, 3).Draw(t, "actions") {

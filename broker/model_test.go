@@ -185,10 +185,13 @@ func (m *machine) covered() broker.UserCovered {
 func (m *machine) commit(*rapid.T) {
 	var f broker.TransactionCommitted
 	for range rapid.IntRange(0, 4).Draw(m.t, "actions") {
-		if rapid.Bool().Draw(m.t, "sends") {
-			f.Actions = append(f.Actions, broker.MessageSent{Message: m.message()})
-		} else {
+		switch rapid.IntRange(0, 4).Draw(m.t, "action") {
+		case 0:
+			f.Actions = append(f.Actions, m.covered())
+		case 1, 2:
 			f.Actions = append(f.Actions, m.settled())
+		default:
+			f.Actions = append(f.Actions, broker.MessageSent{Message: m.message()})
 		}
 	}
 	m.fold(m.node(), f)

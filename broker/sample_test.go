@@ -46,6 +46,7 @@ func sampleFacts() []sampleFact {
 		{"LimitsChanged", broker.LimitsChanged{Limits: limits}},
 		{"MessageSent/exclusive", broker.MessageSent{Message: &broker.Message{Kind: broker.KindExclusive, Dest: "/queue/a-user1", Session: 7}}},
 		{"SubscriptionOpened/exclusive", broker.SubscriptionOpened{Session: 7, Sub: 10, Kind: broker.KindExclusive, Dest: "/queue/a-user1", Credit: 1_000}},
+		{"TransactionCommitted/covered", broker.TransactionCommitted{Actions: []broker.Fact{broker.UserCovered{Sub: 9, UpTo: 1_000}}}},
 	}
 }
 

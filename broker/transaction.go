@@ -20,8 +20,11 @@ func (s *State) transactionCommitted(e Event, f TransactionCommitted, n *node, f
 		}
 	}
 	for _, action := range f.Actions {
-		if settled, ok := action.(DeliverySettled); ok {
-			s.settle(n.subs[settled.Sub], settled, n, fx)
+		switch a := action.(type) {
+		case DeliverySettled:
+			s.settle(n.subs[a.Sub], a, n, fx)
+		case UserCovered:
+			s.userCovered(a, n, fx)
 		}
 	}
 	return RefusedNone
@@ -62,6 +65,10 @@ func (s *State) refuseTransaction(e Event, f TransactionCommitted, n *node) (mes
 				if _, live := sub.window.find(a.To); live {
 					s.txDepth[sub.queue.name]--
 				}
+			}
+		case UserCovered: // one that comes too late is counted, as outside of transactions
+			if n == nil {
+				return 0, RefusedUnknownNode
 			}
 		default:
 			s.fault(e, "a transaction holds "+KindName(action))

@@ -185,11 +185,7 @@ func (m *Model) fold(e broker.Event, first broker.Seq) broker.Refusal {
 		}
 		m.settle(node, f)
 	case broker.UserCovered:
-		if sub := m.sub(node, f.Sub); sub != nil && !sub.queue {
-			m.coverGiven(sub, min(f.UpTo, first))
-		} else {
-			m.stale(node, f.Sub, 0, 1)
-		}
+		m.covered(node, f, first)
 	case broker.TransactionCommitted:
 		return m.commit(f, node, first)
 	case broker.PolicyChanged:
@@ -264,6 +260,14 @@ func (m *Model) giveWay(dest string, n int) {
 }
 
 // coverGiven leaves alone what waited before the subscription began.
+func (m *Model) covered(node broker.NodeID, f broker.UserCovered, last broker.Seq) {
+	if sub := m.sub(node, f.Sub); sub != nil && !sub.queue {
+		m.coverGiven(sub, min(f.UpTo, last))
+	} else {
+		m.stale(node, f.Sub, 0, 1)
+	}
+}
+
 func (m *Model) coverGiven(sub *modelSub, upTo broker.Seq) {
 	u := m.users[sub.dest]
 	before := func(w modelWaiting) bool { return w.seq < sub.from }
@@ -382,8 +386,11 @@ func (m *Model) commit(f broker.TransactionCommitted, node broker.NodeID, first 
 		}
 	}
 	for _, action := range f.Actions {
-		if a, ok := action.(broker.DeliverySettled); ok {
+		switch a := action.(type) {
+		case broker.DeliverySettled:
 			m.settle(node, a)
+		case broker.UserCovered:
+			m.covered(node, a, m.next-1)
 		}
 	}
 	return broker.RefusedNone

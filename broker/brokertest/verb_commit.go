@@ -8,7 +8,7 @@ import (
 	"stampede/broker"
 )
 
-// commit s1, with one send, ack or nack a line below it, commits a transaction.
+// commit s1, with one send, ack, nack or cover a line below it, commits a transaction.
 func commit(w *World, a args) string {
 	var f broker.TransactionCommitted
 	for line := range strings.Lines(a.d.Input) {
@@ -24,6 +24,8 @@ func commit(w *World, a args) string {
 			f.Actions = append(f.Actions, settled(action, broker.Acked))
 		case "nack":
 			f.Actions = append(f.Actions, settled(action, nackOutcome(action)))
+		case "cover":
+			f.Actions = append(f.Actions, broker.UserCovered{Sub: action.sub().number, UpTo: broker.Seq(action.number("upto", 0))})
 		default:
 			a.fail("%s is not for transactions", cmd)
 		}

@@ -125,6 +125,8 @@ func (l *LogEvent) transaction(f broker.TransactionCommitted) {
 			l.message(action.Message)
 		case broker.DeliverySettled:
 			settled = append(settled, fmt.Sprintf("subscription %d %s", action.Sub, settlementWords(action)))
+		case broker.UserCovered:
+			settled = append(settled, fmt.Sprintf("subscription %d covered up to %d", action.Sub, action.UpTo))
 		}
 	}
 	l.Detail = fmt.Sprintf("%d actions", len(f.Actions))

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"slices"
+
 	"stampede/broker"
 	"stampede/cluster"
 	"stampede/stomp"
@@ -164,31 +166,58 @@ func (l *link) deliveryIn(id string, seq broker.Seq, unlogged bool) (d delivery,
 
 // settleTopic gives credit back; on a user destination what is settled from the front on is covered.
 func (l *link) settleTopic(settle settlement) {
+	if covered := l.giveCredit(settle); covered > 0 {
+		l.cover(settle.topic.number, covered)
+	}
+}
+
+// giveCredit settles a delivery of a topic or a user destination, and gives what is covered by that, 0 where nothing is.
+func (l *link) giveCredit(settle settlement) (covered broker.Seq) {
 	s := settle.topic
 	covered, known := s.settle(settle.tag, settle.cumulative)
 	if !known {
 		l.gateway.stats.StaleAcks.Add(1)
-		return
+		return 0
 	}
 	if s.lagging.Load() {
 		l.session.RequestRefill()
 	}
-	if s.user && covered > 0 {
-		l.cover(s.number, covered)
+	if !s.user {
+		return 0
 	}
+	return covered
 }
 
-// commit owns the ticket of a transaction, or of an ACK before STOMP 1.2, whose deliveries have to be forgotten by their message-ids once it
-// took effect: until then the client may have to name them again.
+// commit owns the ticket of a transaction, or of an ACK before STOMP 1.2, whose deliveries are settled once it took effect: until then
+// the client may have to name them again.
 type commit struct {
-	link *link
-	acks []settlement
+	link   *link
+	acks   []settlement // of queues
+	topics []settlement
+	covers []broker.Fact // what the transaction itself covers
+}
+
+// took does what waited for the outcome; on the fold's goroutine.
+func (c *commit) took(refusal broker.Refusal) {
+	for _, settle := range c.acks {
+		if refusal == broker.RefusedNone || (refusal == broker.RefusedDeliveryGone && len(c.acks) == 1) {
+			settle.queue.settled(settle.seq, settle.tag, settle.cumulative)
+		}
+	}
+	if refusal != broker.RefusedNone {
+		return
+	}
+	for _, settle := range c.topics {
+		covered := broker.UserCovered{Sub: settle.topic.number, UpTo: c.link.giveCredit(settle)}
+		if covered.UpTo > 0 && !slices.Contains(c.covers, broker.Fact(covered)) { // what was settled meanwhile is covered with it
+			c.link.addCover(mark{sub: covered.Sub, seq: covered.UpTo})
+		}
+	}
 }
 
 // Commit implements server.Link: one event for all that the transaction holds.
 func (l *link) Commit(actions []*stomp.Frame, receipt string) *stomp.ProtocolError {
 	var tx broker.TransactionCommitted
-	var topics []settlement
 	var sent []string // destinations, once it is known that there will be a command to wait for
 	owner := &commit{link: l}
 	for _, f := range actions {
@@ -212,18 +241,37 @@ func (l *link) Commit(actions []*stomp.Frame, receipt string) *stomp.ProtocolErr
 			tx.Actions = append(tx.Actions, settle.fact)
 			owner.acks = append(owner.acks, settle)
 		} else if settle.topic != nil {
-			topics = append(topics, settle)
+			owner.topics = append(owner.topics, settle)
 		}
 	}
+	owner.covers = covers(owner.topics)
+	tx.Actions = append(tx.Actions, owner.covers...)
 	for _, dest := range sent {
 		l.awaitTrail(dest)
 		l.lastLogged(dest)
 	}
-	for _, settle := range topics {
-		l.settleTopic(settle)
-	}
 	l.propose(tx, cluster.Ticket{Kind: ticketSend, Tag: receipt, Owner: owner})
 	return nil
+}
+
+// covers says what will be covered on user destinations when all of these are settled.
+func covers(settlements []settlement) (facts []broker.Fact) {
+	windows := map[*topicSub]*window{}
+	for _, settle := range settlements {
+		s := settle.topic
+		if !s.user {
+			continue
+		}
+		w := windows[s]
+		if w == nil {
+			w = s.windowCopy()
+			windows[s] = w
+		}
+		if covered, _ := w.settle(settle.tag, settle.cumulative); covered > 0 {
+			facts = append(facts, broker.UserCovered{Sub: s.number, UpTo: covered})
+		}
+	}
+	return facts
 }
 
 func unknownAck(why string) *stomp.ProtocolError {

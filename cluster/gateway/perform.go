@@ -15,11 +15,7 @@ func (g *Gateway) Outcome(t cluster.Ticket, seq broker.Seq, refusal broker.Refus
 	case *link:
 		g.answerSession(owner, t, refusal)
 	case *commit:
-		for _, settle := range owner.acks {
-			if refusal == broker.RefusedNone || (refusal == broker.RefusedDeliveryGone && len(owner.acks) == 1) {
-				settle.queue.settled(settle.seq, settle.tag, settle.cumulative)
-			}
-		}
+		owner.took(refusal)
 		g.answerSession(owner.link, t, refusal)
 	case *publication:
 		owner.done <- publishOutcome{seq: seq, refusal: refusal}

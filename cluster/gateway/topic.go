@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -223,6 +224,15 @@ func (s *topicSub) settle(tag uint64, cumulative bool) (covered broker.Seq, know
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.window.settle(tag, cumulative)
+}
+
+// windowCopy gives the window as it is now, to try something.
+func (s *topicSub) windowCopy() *window {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.window
+	w.slots = slices.Clone(w.slots)
+	return &w
 }
 
 // coveredUpTo gives the position up to which everything on a user destination was settled, 0 when nothing was, or on a topic.

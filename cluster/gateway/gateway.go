@@ -185,12 +185,12 @@ func unpackAux(aux uint64) (value uint64, begun int64) { return aux & auxMask, i
 // age is the time from begun to now in ticks. begun has lost its upper bits, which change once in eight days.
 func age(now, begun int64) int64 { return (now - begun) & (1<<(64-auxBits) - 1) }
 
-// unloggedID makes the message-id of an unlogged message: after the last logged one that every subscriber was given, so
+// unloggedID makes the message-id of an unlogged message: after the last logged one that its subscriber was given, so
 // that it can be resumed after.
-func (g *Gateway) unloggedID() string {
+func (g *Gateway) unloggedID(place broker.Seq) string {
 	b := make([]byte, 0, 40)
 	b = append(b, messageIDTag...)
-	b = strconv.AppendUint(b, g.pushed.Load(), 10)
+	b = strconv.AppendUint(b, uint64(place), 10)
 	b = append(b, '.')
 	return string(strconv.AppendUint(b, g.unloggedCount.Add(1), 10))
 }

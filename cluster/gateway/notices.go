@@ -90,7 +90,6 @@ func (g *Gateway) tellUnlogged(m *broker.Message) {
 	g.noticeMu.Lock()
 	defer g.noticeMu.Unlock()
 	var e encoder
-	e.reset(m, g.unloggedID())
-	g.stats.Delivered.Add(g.publishUnlogged(&e, nil, &g.noticeWakes, everybody))
+	g.stats.Delivered.Add(g.publishUnlogged(m, &e, nil, &g.noticeWakes, everybody))
 	g.noticeWakes.wake()
 }

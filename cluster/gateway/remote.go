@@ -69,8 +69,7 @@ func (g *Gateway) hold(from publisher, h heldMessage) {
 // giveRemote gives a message to the subscribers of this node that its sender's node knew of; the caller holds the lock.
 func (g *Gateway) giveRemote(m *broker.Message, known uint64) {
 	r := &g.remote
-	r.encoder.reset(m, g.unloggedID())
-	r.given += g.publishUnlogged(&r.encoder, nil, &r.wakes, known)
+	r.given += g.publishUnlogged(m, &r.encoder, nil, &r.wakes, known)
 }
 
 // FlushUnlogged implements cluster.Receiver.

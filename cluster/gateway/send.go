@@ -173,20 +173,20 @@ func (l *link) publishUnlogged(receipt string) {
 		o.trails = &trails{}
 	}
 	g.node.SendUnlogged(m, after, l.patience, o.trails.to(m.Dest))
-	o.encoder.reset(m, g.unloggedID())
-	o.unlogged += g.publishUnlogged(&o.encoder, l, &l.wakes, known)
+	o.unlogged += g.publishUnlogged(m, &o.encoder, l, &l.wakes, known)
 	l.receipt(receipt)
 }
 
 // everybody is above the number of every subscription.
 const everybody = ^uint64(0)
 
-// publishUnlogged gives the encoder's message to every subscription of this node that wants it, and tells to how many.
+// publishUnlogged gives a message to every subscription of this node that wants it, and tells to how many.
 // from is the publishing session, nil for the broker's own and for those of other nodes: only a session waits for full outboxes. Subscriptions
 // with a number above known are left out.
-func (g *Gateway) publishUnlogged(e *encoder, from *link, wakes *wakeList, known uint64) (delivered uint64) {
-	m := e.message
-	next := g.pushed.Load() + 1
+func (g *Gateway) publishUnlogged(m *broker.Message, e *encoder, from *link, wakes *wakeList, known uint64) (delivered uint64) {
+	pushed := broker.Seq(g.pushed.Load())
+	place := pushed // in the id that is encoded: who resumes after it misses nothing, and is given nothing again
+	e.reset(m, g.unloggedID(place))
 	var full []*topicSub
 	g.router.visit(m.Dest, func(s *topicSub) {
 		switch {
@@ -195,13 +195,19 @@ func (g *Gateway) publishUnlogged(e *encoder, from *link, wakes *wakeList, known
 			if !s.isParked() { // before its receipt nothing is promised
 				g.drop(s)
 			}
-		case s.from.Load() > next:
+		case broker.Seq(s.from.Load()) > pushed+1:
 			g.drop(s) // it waits for this node's log to reach where it was elsewhere: the message's id is of a place before that
 		case s.link.session.Full():
 			full = append(full, s)
 		default:
 			s.stalled.Store(false)
+			s.giving.Lock()
+			if given := max(pushed, s.given); given != place { // in the middle of an event
+				place = given
+				e.reset(m, g.unloggedID(place))
+			}
 			s.write(e, wakes)
+			s.giving.Unlock()
 			delivered++
 		}
 	})
@@ -214,8 +220,10 @@ func (g *Gateway) publishUnlogged(e *encoder, from *link, wakes *wakeList, known
 			g.drop(s)
 			continue
 		}
-		e.reset(m, g.unloggedID()) // it was given more while it was waited for
+		s.giving.Lock()
+		e.reset(m, g.unloggedID(max(broker.Seq(g.pushed.Load()), s.given))) // it was given more while it was waited for
 		s.write(e, wakes)
+		s.giving.Unlock()
 		delivered++
 	}
 	return delivered

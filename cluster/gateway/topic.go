@@ -43,6 +43,9 @@ type topicSub struct {
 	closed        atomic.Bool
 	lagging       atomic.Bool
 
+	giving sync.Mutex // held while a message is pushed; before mu
+	given  broker.Seq // the last logged message that was pushed, or read from the log; guarded by giving
+
 	mu     sync.Mutex
 	cursor broker.Seq // lagging: the next to read; guarded by mu, moved by the writing goroutine only
 	seen   broker.Seq // lagging: the last that was published and not pushed; guarded by mu
@@ -74,7 +77,10 @@ func (s *topicSub) offer(e *encoder, wakes *wakeList) bool {
 		s.link.session.RequestRefill()
 		return false
 	}
+	s.giving.Lock()
 	s.write(e, wakes)
+	s.given = m.Seq
+	s.giving.Unlock()
 	return true
 }
 
@@ -177,6 +183,9 @@ func (s *topicSub) refill(r *refiller, space int) (written int, done, stuck bool
 	}
 	clear(msgs)
 	r.messages = msgs[:0]
+	s.giving.Lock()
+	s.given = max(next, 1) - 1
+	s.giving.Unlock()
 
 	s.mu.Lock()
 	defer s.mu.Unlock()

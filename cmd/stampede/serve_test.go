@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -83,6 +84,22 @@ func (r *running) signal(t *testing.T, s syscall.Signal) {
 	t.Helper()
 	if err := r.command.Process.Signal(s); err != nil {
 		t.Fatalf("signal %v: %v", s, err)
+	}
+	if s == syscall.SIGSTOP {
+		r.awaitStop(t)
+	}
+}
+
+// awaitStop waits until the process stands still: until all of its threads have met the signal, some may go on for a while.
+func (r *running) awaitStop(t *testing.T) {
+	t.Helper()
+	var status syscall.WaitStatus
+	_, err := syscall.Wait4(r.command.Process.Pid, &status, syscall.WUNTRACED, nil)
+	for errors.Is(err, syscall.EINTR) {
+		_, err = syscall.Wait4(r.command.Process.Pid, &status, syscall.WUNTRACED, nil)
+	}
+	if err != nil || !status.Stopped() {
+		t.Fatalf("wait for the process to stand still: %v, status %x", err, status)
 	}
 }
 

@@ -1,87 +1,22 @@
 package cluster
 
 import (
-	"context"
 	"errors"
-	"net"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/raft"
 
+	"stampede/internal/loopback"
 	"stampede/storage"
 )
-
-// gate is a network that can be shut: nothing passes then in either direction.
-type gate struct {
-	TCP
-	mu    sync.Mutex
-	shut  bool
-	conns map[net.Conn]struct{}
-}
-
-var errShut = errors.New("gate is shut")
-
-type gatedListener struct {
-	net.Listener
-	gate *gate
-}
-
-func (g *gate) Listen(addr string) (net.Listener, error) {
-	l, err := g.TCP.Listen(addr)
-	return gatedListener{l, g}, err
-}
-
-func (g *gate) Dial(ctx context.Context, addr string) (net.Conn, error) {
-	conn, err := g.TCP.Dial(ctx, addr)
-	if err == nil && !g.pass(conn) {
-		return nil, errShut
-	}
-	return conn, err
-}
-
-func (l gatedListener) Accept() (net.Conn, error) {
-	for {
-		conn, err := l.Listener.Accept()
-		if err != nil || l.gate.pass(conn) {
-			return conn, err
-		}
-	}
-}
-
-func (g *gate) pass(conn net.Conn) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.shut {
-		_ = conn.Close() // nothing was said on it
-		return false
-	}
-	if g.conns == nil {
-		g.conns = make(map[net.Conn]struct{})
-	}
-	g.conns[conn] = struct{}{}
-	return true
-}
-
-func (g *gate) set(shut bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.shut = shut
-	if shut {
-		for conn := range g.conns {
-			_ = conn.Close() // whoever uses it hears of it
-		}
-		clear(g.conns)
-	}
-}
 
 // A node that was only cut off has sessions when the state comes: they are closed, and it goes on as another incarnation.
 func TestNodeThatWasCutOffClosesItsSessionsWhenItTakesAStateOver(t *testing.T) {
 	cfgs := cutConfigs(t)
-	gates := make(map[string]*gate)
+	gates := make(map[string]*loopback.Gate)
 	for i := range cfgs {
-		gates[cfgs[i].Name] = new(gate)
+		gates[cfgs[i].Name] = new(loopback.Gate)
 		cfgs[i].Network = gates[cfgs[i].Name]
 	}
 	leader, followers := startCut(t, cfgs)
@@ -89,11 +24,11 @@ func TestNodeThatWasCutOffClosesItsSessionsWhenItTakesAStateOver(t *testing.T) {
 	leader.sendEach(t, "before", 5)
 	wantEqual(t, leader, away)
 	index, incarnation := away.Status().AppliedIndex, away.Incarnation()
-	gates[away.cfg.Name].set(true)
+	gates[away.cfg.Name].Set(true)
 	leader.sendEach(t, "while it is cut off", farAhead)
 	leader.awaitCut(t, index)
 	stays.awaitCut(t, index)
-	gates[away.cfg.Name].set(false)
+	gates[away.cfg.Name].Set(false)
 	away.await(t, "eviction", func() bool { return away.evicted > 0 })
 	eventually(t, "another incarnation", func() bool { return !away.Status().Adrift })
 	if got := away.Incarnation(); got != incarnation+1 {

@@ -26,11 +26,14 @@ func (l *link) Ack(f *stomp.Frame) *stomp.ProtocolError {
 		l.propose(settle.fact, t)
 		return nil
 	}
-	if settle.topic != nil {
-		l.settleTopic(settle)
-		if covered := settle.topic.coveredUpTo(); receipt != "" && covered > 0 {
-			l.propose(broker.UserCovered{Sub: settle.topic.number, UpTo: covered}, cluster.Ticket{Kind: ticketSend, Tag: receipt, Lasting: true})
+	if s := settle.topic; s != nil {
+		covered := l.giveCredit(settle)
+		switch up := s.coveredUpTo(); { // by what was acknowledged before, too
+		case receipt != "" && up > 0:
+			l.propose(broker.UserCovered{Sub: s.number, UpTo: up}, cluster.Ticket{Kind: ticketSend, Tag: receipt, Lasting: true})
 			return nil
+		case covered > 0:
+			l.cover(s.number, covered)
 		}
 	}
 	l.receipt(receipt)
@@ -162,13 +165,6 @@ func (l *link) deliveryIn(id string, seq broker.Seq, unlogged bool) (d delivery,
 		return delivery{}, false
 	}
 	return d, true
-}
-
-// settleTopic gives credit back; on a user destination what is settled from the front on is covered.
-func (l *link) settleTopic(settle settlement) {
-	if covered := l.giveCredit(settle); covered > 0 {
-		l.cover(settle.topic.number, covered)
-	}
 }
 
 // giveCredit settles a delivery of a topic or a user destination, and gives what is covered by that, 0 where nothing is.

@@ -2,26 +2,16 @@ package gateway
 
 import (
 	"context"
-	"io"
-	"log/slog"
 	"runtime"
 	"testing"
 
 	"stampede/broker"
-	"stampede/cluster"
 )
 
 // A SUBSCRIBE that waits for other nodes is pushed to from its receipt on if nothing came for it meanwhile, whatever else the log took: until it
 // had read the log it would miss unlogged messages that its receipt promises.
 func TestParkedSubscriptionForWhichNothingCameIsPushedToFromItsReceipt(t *testing.T) {
-	cfg := cluster.DefaultConfig()
-	cfg.DataDir, cfg.Addr = t.TempDir(), ""
-	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
-	node, err := cluster.Open(cfg, logger)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := New(node, logger)
+	node, g := openGateway(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- node.Run(ctx, g) }()

@@ -9,7 +9,9 @@ import (
 	"stampede/cluster"
 )
 
-func TestAnswersAreCountedOnceTheEventIsPerformed(t *testing.T) {
+// openGateway opens a node that is alone, with its gateway. It is the caller's to run or to close.
+func openGateway(t *testing.T) (*cluster.Node, *Gateway) {
+	t.Helper()
 	cfg := cluster.DefaultConfig()
 	cfg.DataDir, cfg.Addr = t.TempDir(), ""
 	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -17,12 +19,16 @@ func TestAnswersAreCountedOnceTheEventIsPerformed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return node, New(node, logger)
+}
+
+func TestAnswersAreCountedOnceTheEventIsPerformed(t *testing.T) {
+	node, g := openGateway(t)
 	defer func() {
 		if err := node.Close(); err != nil {
 			t.Error(err)
 		}
 	}()
-	g := New(node, logger)
 	l := &link{gateway: g}
 	for _, end := range []func(){func() { g.Perform(&broker.Effects{}) }, g.Flush} {
 		before, bytes := l.answered.Load(), l.answeredBytes.Load()

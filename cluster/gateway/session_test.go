@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"stampede/broker"
 	"stampede/stomp"
 )
 
@@ -116,12 +115,7 @@ func TestBackPressure(t *testing.T) {
 	t.Run("bounds what waits for the log", func(t *testing.T) {
 		r := start(t)
 		c := r.connect(t)
-		release := make(chan struct{})
-		held := make(chan struct{})
-		go func() {
-			_ = r.node.Inspect(t.Context(), func(*broker.State) { close(held); <-release }) // nothing is folded meanwhile
-		}()
-		<-held
+		release := r.holdFold()
 		body := strings.Repeat("x", 10_000)
 		go func() {
 			for i := range 3000 { // 30 MB
@@ -141,7 +135,7 @@ func TestBackPressure(t *testing.T) {
 		if got := r.node.Status().CommandsWaiting; got > 120 {
 			t.Errorf("%d commands wait, want at most 1 MiB of them", got)
 		}
-		close(release)
+		release()
 		for i := range 3000 {
 			c.awaitReceipt(strconv.Itoa(i))
 		}

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"stampede/broker"
 	"stampede/cluster"
 	"stampede/stomp"
 	"stampede/stomp/server"
@@ -20,12 +19,7 @@ func startFull(t *testing.T, options ...func(*server.Config)) (r *running, relea
 	cfg := cluster.DefaultConfig()
 	cfg.DataDir, cfg.Addr, cfg.Name, cfg.PendingBytesMax = t.TempDir(), "", "node-under-test", 64<<10
 	r = startNode(t, cfg, options...)
-	gate, held := make(chan struct{}), make(chan struct{})
-	go func() {
-		_ = r.node.Inspect(context.Background(), func(*broker.State) { close(held); <-gate })
-	}()
-	<-held
-	return r, func() { close(gate) }
+	return r, r.holdFold()
 }
 
 const fullCount = 20

@@ -144,6 +144,14 @@ func (r *running) inspect(t testing.TB, fn func(*broker.State)) {
 	}
 }
 
+// holdFold makes the fold stand still until release is called.
+func (r *running) holdFold() (release func()) {
+	gate, held := make(chan struct{}), make(chan struct{})
+	go func() { _ = r.node.Inspect(context.Background(), func(*broker.State) { close(held); <-gate }) }()
+	<-held
+	return sync.OnceFunc(func() { close(gate) })
+}
+
 // await waits until what is asked for holds, looking again after each event.
 func await(t testing.TB, what string, cond func() bool) {
 	t.Helper()

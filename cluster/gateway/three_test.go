@@ -17,8 +17,18 @@ import (
 	"stampede/stomp/server"
 )
 
-// startThree founds a cluster of three.
+// startThree founds a cluster of three, whose nodes are linked.
 func startThree(t *testing.T, options ...func(*server.Config)) []*running {
+	t.Helper()
+	nodes := foundThree(t, func(int, *cluster.Config) {}, options...)
+	for _, n := range nodes {
+		await(t, "links of "+n.dir, func() bool { return n.node.MeshStats().Links == 2 })
+	}
+	return nodes
+}
+
+// foundThree founds a cluster of three whose configurations are changed before.
+func foundThree(t *testing.T, change func(i int, cfg *cluster.Config), options ...func(*server.Config)) []*running {
 	t.Helper()
 	addrs := loopback.Addrs(t, 3)
 	nodes := make([]*running, 3)
@@ -27,6 +37,7 @@ func startThree(t *testing.T, options ...func(*server.Config)) []*running {
 		cfg := cluster.DefaultConfig()
 		cfg.DataDir, cfg.Name, cfg.RingEventsMax = t.TempDir(), fmt.Sprint("n", i+1), 1<<14
 		cfg.Addr, cfg.Seeds, cfg.Expect, cfg.RaftTimeout = addrs[i], addrs, 3, 200*time.Millisecond
+		change(i, &cfg)
 		go func() {
 			nodes[i] = startNode(t, cfg, options...)
 			started <- struct{}{}
@@ -39,7 +50,6 @@ func startThree(t *testing.T, options ...func(*server.Config)) []*running {
 		if n == nil {
 			t.FailNow()
 		}
-		await(t, "links of "+n.dir, func() bool { return n.node.MeshStats().Links == 2 })
 	}
 	return nodes
 }

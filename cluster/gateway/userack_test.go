@@ -3,7 +3,6 @@ package gateway_test
 import (
 	"testing"
 
-	"stampede/broker"
 	"stampede/stomp"
 )
 
@@ -14,15 +13,11 @@ func TestReceiptOfAnAckOfAUserMessage(t *testing.T) {
 	c.subscribe("s", "/user/queue/x", "ack", "client-individual")
 	publisher.publish("/user/ada/queue/x", "m1")
 	m := c.message()
-	release, held := make(chan struct{}), make(chan struct{})
-	go func() {
-		_ = r.node.Inspect(t.Context(), func(*broker.State) { close(held); <-release }) // nothing is folded meanwhile
-	}()
-	<-held
+	release := r.holdFold()
 	c.do(stomp.CommandAck, "id", m.Value("ack"), "receipt", "acked")
 	c.do(stomp.CommandBegin, "transaction", "1", "receipt", "begun")
 	first := c.expect(stomp.CommandReceipt).Value("receipt-id")
-	close(release)
+	release()
 	check(t, "the answer before the settlement is in the log and applied", first, "begun")
 	check(t, "and behind it", c.expect(stomp.CommandReceipt).Value("receipt-id"), "acked")
 	if !r.covered(t)() {

@@ -7,23 +7,42 @@ import (
 	"stampede/stomp"
 )
 
-func TestUserMessageWhoseAckWasInARefusedTransaction(t *testing.T) {
-	r := start(t)
-	publisher := r.connect(t)
+// fillQueue makes /queue/full take nothing more.
+func fillQueue(t *testing.T, r *running, publisher *client) {
+	t.Helper()
 	policy := broker.Policy{Set: broker.PolicyMaxDepth, MaxDepth: 1}
 	if err := r.gateway.SetPolicy(t.Context(), "/queue/full", &policy); err != nil {
 		t.Fatal(err)
 	}
 	publisher.publish("/queue/full", "first")
-	c := r.connect(t, "login", "ada")
-	c.subscribe("u", "/user/queue/tx", "ack", "client-individual")
-	publisher.publish("/user/ada/queue/tx", "m1")
-	m := c.message()
+}
+
+// ackRefused acknowledges in a transaction that is refused, for a queue that is full.
+func (c *client) ackRefused(ack string) {
+	c.t.Helper()
 	c.do(stomp.CommandBegin, "transaction", "1")
-	c.do(stomp.CommandAck, "id", m.Value("ack"), "transaction", "1")
+	c.do(stomp.CommandAck, "id", ack, "transaction", "1")
 	c.send("/queue/full", "x", "transaction", "1")
 	c.do(stomp.CommandCommit, "transaction", "1", "receipt", "refused")
 	c.expectError(stomp.CodeQueueFull, false)
+}
+
+// publishToAda publishes messages to a user, and gives the ack headers with which her session got them.
+func publishToAda(publisher, ada *client, bodies ...string) (acks []string) {
+	for _, body := range bodies {
+		publisher.publish("/user/ada/queue/tx", body)
+		acks = append(acks, ada.message().Value("ack"))
+	}
+	return acks
+}
+
+func TestUserMessageWhoseAckWasInARefusedTransaction(t *testing.T) {
+	r := start(t)
+	publisher := r.connect(t)
+	fillQueue(t, r, publisher)
+	c := r.connect(t, "login", "ada")
+	c.subscribe("u", "/user/queue/tx", "ack", "client-individual")
+	c.ackRefused(publishToAda(publisher, c, "m1")[0])
 	c.ask(stomp.CommandDisconnect)
 	publisher.publish("/user/ada/queue/tx", "m2")
 	again := r.connect(t, "login", "ada")
@@ -36,14 +55,10 @@ func TestUserMessageWhoseAckWasInATransaction(t *testing.T) {
 	publisher := r.connect(t)
 	c := r.connect(t, "login", "ada")
 	c.subscribe("u", "/user/queue/tx", "ack", "client-individual")
-	acks := map[string]string{}
-	for _, body := range []string{"m1", "m2", "m3", "m4"} {
-		publisher.publish("/user/ada/queue/tx", body)
-		acks[body] = c.message().Value("ack")
-	}
+	acks := publishToAda(publisher, c, "m1", "m2", "m3", "m4")
 	c.do(stomp.CommandBegin, "transaction", "1")
-	c.do(stomp.CommandAck, "id", acks["m2"], "transaction", "1")
-	c.do(stomp.CommandAck, "id", acks["m1"], "transaction", "1")
+	c.do(stomp.CommandAck, "id", acks[1], "transaction", "1")
+	c.do(stomp.CommandAck, "id", acks[0], "transaction", "1")
 	c.ask(stomp.CommandCommit, "transaction", "1")
 	c.close() // without another word: what has its receipt is in the log
 	await(t, "the end of the session", func() bool { _, _, users := r.gateway.Subscriptions(); return users == 0 })
@@ -57,19 +72,13 @@ func TestUserMessageWhoseAckCameWhileATransactionWaited(t *testing.T) {
 	publisher := r.connect(t)
 	c := r.connect(t, "login", "ada")
 	c.subscribe("u", "/user/queue/tx", "ack", "client-individual")
-	var acks []string
-	for _, body := range []string{"m1", "m2", "m3"} {
-		publisher.publish("/user/ada/queue/tx", body)
-		acks = append(acks, c.message().Value("ack"))
-	}
-	gate, held := make(chan struct{}), make(chan struct{})
-	go func() { _ = r.node.Inspect(t.Context(), func(*broker.State) { close(held); <-gate }) }()
-	<-held
+	acks := publishToAda(publisher, c, "m1", "m2", "m3")
+	release := r.holdFold()
 	c.do(stomp.CommandBegin, "transaction", "1")
 	c.do(stomp.CommandAck, "id", acks[0], "transaction", "1")
 	c.do(stomp.CommandCommit, "transaction", "1", "receipt", "committed")
 	c.do(stomp.CommandAck, "id", acks[1]) // covers nothing as long as the first is not settled
-	close(gate)
+	release()
 	c.awaitReceipt("committed")
 	c.ask(stomp.CommandDisconnect)
 	again := r.connect(t, "login", "ada")
@@ -80,21 +89,13 @@ func TestUserMessageWhoseAckCameWhileATransactionWaited(t *testing.T) {
 func TestCreditOfATopicInARefusedTransaction(t *testing.T) {
 	r := start(t)
 	publisher := r.connect(t)
-	policy := broker.Policy{Set: broker.PolicyMaxDepth, MaxDepth: 1}
-	if err := r.gateway.SetPolicy(t.Context(), "/queue/full", &policy); err != nil {
-		t.Fatal(err)
-	}
-	publisher.publish("/queue/full", "first")
+	fillQueue(t, r, publisher)
 	c := r.connect(t)
 	c.subscribe("s", "/topic/tx", "ack", "client-individual", "prefetch-count", "1")
 	publisher.publish("/topic/tx", "m1")
 	publisher.publish("/topic/tx", "m2")
 	m := c.message()
-	c.do(stomp.CommandBegin, "transaction", "1")
-	c.do(stomp.CommandAck, "id", m.Value("ack"), "transaction", "1")
-	c.send("/queue/full", "x", "transaction", "1")
-	c.do(stomp.CommandCommit, "transaction", "1", "receipt", "refused")
-	c.expectError(stomp.CodeQueueFull, false)
+	c.ackRefused(m.Value("ack"))
 	check(t, "messages without credit", c.pending(), "")
 	c.do(stomp.CommandAck, "id", m.Value("ack"))
 	check(t, "with credit", c.bodies(1), "m2")

@@ -3,7 +3,9 @@
 // A port that the system chose (port 0) does not do for them: while its broker is away, the system may give it to a client's outgoing
 // connection. So ports are drawn from below those that it gives, and reserved beyond the process.
 //
-// It does not listen on what it gives, does not keep others from doing so who do not ask it, and finds no addresses but of 127.0.0.1. It has no
+// A Gate is a network between brokers that can be shut.
+//
+// The package does not listen on what it reserved, does not keep others from doing so who do not ask it, and finds no addresses but of 127.0.0.1. It has no
 // goroutines.
 //
 // Invariants:

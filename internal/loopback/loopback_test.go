@@ -50,3 +50,53 @@ func TestReserve(t *testing.T) {
 		}
 	})
 }
+
+func TestGate(t *testing.T) {
+	var g loopback.Gate
+	listener, err := g.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := listener.Addr().String()
+	accepted := make(chan net.Conn)
+	go func() {
+		defer close(accepted)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- conn
+		}
+	}()
+	dialled, err := g.Dial(t.Context(), addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := <-accepted
+	g.Set(true)
+	for name, conn := range map[string]net.Conn{"dialled": dialled, "accepted": taken} {
+		if _, err := conn.Read(make([]byte, 1)); err == nil {
+			t.Errorf("the %s connection goes on through a gate that is shut", name)
+		}
+	}
+	if _, err := g.Dial(t.Context(), addr); err == nil {
+		t.Error("a connection was made through a gate that is shut")
+	}
+	stranger, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stranger.Read(make([]byte, 1)); err == nil {
+		t.Error("a connection was taken through a gate that is shut")
+	}
+	g.Set(false)
+	if _, err := g.Dial(t.Context(), addr); err != nil {
+		t.Errorf("dial = %v, want a connection", err)
+	}
+	<-accepted
+	if err := listener.Close(); err != nil {
+		t.Error(err)
+	}
+	<-accepted
+}

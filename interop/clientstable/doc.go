@@ -5,7 +5,7 @@
 //
 // RESULTS is the folder that the suites wrote into (ARTIFACTS of .ci/run): SUITE.log with the lines of Node's test runner (TAP) or of `go test -v`,
 // and clients/SUITE.jsonl with a line of JSON a test. PAGE is docs/clients.md; what stands between its two marks is replaced, or, with --check,
-// compared. A suite that has left nothing is an error, as is a test that failed.
+// compared. A test that ran over several transports and versions stands once, with all of them. A suite that has left nothing is an error, as is a test that failed.
 //
 // It refuses to guess: the clients and their versions are read from the files that pin them.
 //

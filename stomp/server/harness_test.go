@@ -2,11 +2,13 @@ package server_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -127,6 +129,34 @@ func listen(t testing.TB, pipes bool) (net.Listener, func() (net.Conn, error)) {
 		t.Fatalf("listen: %v", err)
 	}
 	return ln, func() (net.Conn, error) { return net.Dial("tcp", ln.Addr().String()) }
+}
+
+// serveTLS serves on a port with TLS until the test ends, and gives its address, and what a client has to trust.
+func (h *house) serveTLS(t testing.TB) (addr string, trust *tls.Config) {
+	t.Helper()
+	web := httptest.NewUnstartedServer(nil) // for its certificate
+	web.StartTLS()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go serveSecure(ctx, h.server, tls.NewListener(ln, web.TLS), served)
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		web.Close()
+	})
+	trust = web.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	trust.ServerName, trust.NextProtos = "example.com", nil
+	return ln.Addr().String(), trust
+}
+
+func serveSecure(ctx context.Context, s *server.Server, ln net.Listener, served chan<- error) {
+	served <- s.Serve(ctx, ln, true)
 }
 
 // client is a STOMP client that checks what it gets.

@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
@@ -213,26 +212,9 @@ func TestTLS(t *testing.T) {
 	config := testConfig()
 	config.ConnectionsMax = 1
 	h := newHouse(t, config, newBackend(), false)
-	web := httptest.NewUnstartedServer(nil) // for its certificate
-	web.StartTLS()
-	defer web.Close()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- h.server.Serve(ctx, tls.NewListener(ln, web.TLS), true) }()
-	defer func() {
-		cancel()
-		if err := <-served; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
-	}()
-	trust := web.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
-	trust.ServerName, trust.NextProtos = "example.com", nil
+	addr, trust := h.serveTLS(t)
 	open := func() *client {
-		conn, err := tls.Dial("tcp", ln.Addr().String(), trust)
+		conn, err := tls.Dial("tcp", addr, trust)
 		if err != nil {
 			t.Fatalf("dial: %v", err)
 		}
@@ -243,7 +225,7 @@ func TestTLS(t *testing.T) {
 	c.send("CONNECT\naccept-version:1.2\n\n\x00")
 	c.want(stomp.CommandConnected)
 	for range 3 {
-		silent, err := net.Dial("tcp", ln.Addr().String())
+		silent, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}

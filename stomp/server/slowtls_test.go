@@ -4,8 +4,6 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -17,20 +15,8 @@ func TestClientThatTakesALargeMessageSlowly(t *testing.T) {
 	config := testConfig()
 	config.WriteStallTimeout = 500 * time.Millisecond
 	h := newHouse(t, config, newBackend(), false)
-	web := httptest.NewUnstartedServer(nil) // for its certificate
-	web.StartTLS()
-	defer web.Close()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- h.server.Serve(t.Context(), tls.NewListener(ln, web.TLS), true) }()
-	defer func() { _ = ln.Close(); <-served }()
-	trust := web.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
-	trust.ServerName, trust.NextProtos = "example.com", nil
-
-	for name, addr := range map[string]string{"tcp": h.tcp, "tls": ln.Addr().String()} {
+	secure, trust := h.serveTLS(t)
+	for name, addr := range map[string]string{"tcp": h.tcp, "tls": secure} {
 		t.Run(name, func(t *testing.T) {
 			raw, err := net.Dial("tcp", addr)
 			if err != nil {
